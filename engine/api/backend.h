@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the server may know of an engine: it loads variants and runs packed batches through a cut.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/api/batch.h"
+#include "engine/model/model_package.h"
+
+namespace tailor {
+
+// Which executable form a batch runs with. A sub-network is a view of an elastic variant; variants
+// that are not elastic have only sub-network 0.
+struct Cut {
+  int variant = 0;  // in the order of Backend::Load
+  int sub_network = 0;
+
+  friend bool operator==(const Cut&, const Cut&) = default;
+};
+
+struct BackendInfo {
+  std::string device;  // "cpu", "reference"
+  std::string isa;     // what was chosen at start: "amx", "avx512", "avx2", "portable"
+  int threads = 1;
+  BatchLimits limits;
+};
+
+// What one loaded variant costs and how it is executed; for the start-up log and tailor inspect.
+struct LoadedCut {
+  Cut cut;
+  int num_outputs = 1;
+  size_t packed_bytes = 0;              // weights as this backend keeps them
+  std::vector<std::string> kernels;     // "attention.qkv 1152x384: brg:avx512_core", one a product
+};
+
+// Executes batches on one device. Owned by one worker and not thread-safe, except info().
+// Load happens at start only. Everything that Run needs is allocated by Load or the constructor: a
+// warm Run allocates nothing.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const BackendInfo& info() const = 0;
+
+  // Packs the weights of `package`, which need not outlive the call. FailedPrecondition when this
+  // host cannot run the package's format at its own speed (bf16 without AMX): nothing is replaced
+  // silently.
+  virtual absl::StatusOr<LoadedCut> Load(const ModelPackage& package) = 0;
+
+  // Runs the batch. outputs: [num_sequences, num_outputs] f32 row-major, raw logits or embeddings.
+  // InvalidArgument when the batch is malformed or above the limits or outputs has another size;
+  // Internal when an output is not finite.
+  virtual absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) = 0;
+};
+
+}  // namespace tailor
