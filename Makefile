@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# The phone book of the project: `make help`.
+SHELL := /bin/bash
+PRESET ?= release
+BUILD := build/$(PRESET)
+JOBS ?= $(shell nproc)
+FAMILY ?= models/packages
+
+.PHONY: help setup setup-python build demo serve test test-gcc test-cpp asan tsan lint fmt bench \
+        bench-engine bench-service goldens fuzz image clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+setup:  ## install what the build needs (apt); SKIP_APT=1 only checks
+	@tools/setup.sh build
+
+setup-python: setup  ## .venv with compress/ and what the Python tests need
+	@tools/setup_python.sh
+
+build: setup  ## release build into build/release
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) -- -j$(JOBS)
+
+build-tailor: setup
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --target tailor -- -j$(JOBS)
+
+demo: build-tailor  ## rank real package descriptions under five budgets; DOCS=FILE without a network
+	python3 tools/demo.py --tailor $(BUILD)/cli/tailor --family $(FAMILY) $(if $(DOCS),--documents $(DOCS))
+
+serve: build-tailor  ## the server in the foreground on the bundled family
+	exec $(BUILD)/cli/tailor serve --family $(FAMILY)
+
+test: build setup-python  ## every test, C++ and Python, with counts
+	tools/run_tests.py --build $(BUILD)
+
+test-cpp: build  ## the C++ tests alone
+	tools/run_tests.py --build $(BUILD) --no-python
+
+test-gcc:  ## the C++ tests of a GCC 12 build
+	$(MAKE) test-cpp PRESET=gcc
+
+asan:  ## the C++ tests under AddressSanitizer and UBSan
+	tools/setup.sh build lint
+	$(MAKE) test-cpp PRESET=asan
+
+tsan:  ## the C++ tests under ThreadSanitizer
+	tools/setup.sh build lint
+	TSAN_OPTIONS=ignore_noninstrumented_modules=1 $(MAKE) test-cpp PRESET=tsan
+
+lint: setup-python  ## formatters, static analysis, types, layers, documents
+	@tools/setup.sh build lint
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	tools/lint.sh
+
+fmt: setup-python  ## format everything in place
+	git ls-files '*.cc' '*.h' | xargs clang-format-16 -i
+	.venv/bin/ruff format compress tools tests bench
+	.venv/bin/ruff check --fix compress tools tests bench
+
+bench: bench-engine bench-service  ## every figure of docs/benchmarks.md
+
+bench-engine: build  ## engine against its peers in the same run
+	python3 bench/engine/compare_peers.py
+
+bench-service: build  ## service at saturation, idle latency, start
+	python3 bench/service/saturation.py
+	python3 bench/service/idle_latency.py
+	python3 bench/service/startup.py
+
+goldens: setup-python  ## recreate tests/golden from PyTorch
+	.venv/bin/python tools/make_goldens.py
+
+fuzz:  ## 60 s of each fuzz target
+	tools/setup.sh build lint
+	@[ -f build/asan/build.ninja ] || cmake --preset asan
+	cmake --build --preset asan -- -j$(JOBS)
+	tools/fuzz.sh build/asan 60
+
+image:  ## container image; needs a container builder, see docs/docker.md
+	docker build -t tailor:latest .
+
+clean:  ## remove build trees
+	rm -rf build

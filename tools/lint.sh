@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that judges without running: layout, static analysis, types, layers, documents.
+# CHANGED=1 limits clang-tidy to the files that differ from the last commit.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+failed=0
+check() {
+  echo "lint: $1"
+  shift
+  "$@" || { failed=1; echo "lint: FAILED: $*" >&2; }
+}
+
+mapfile -t cpp < <(git ls-files --cached --others --exclude-standard '*.cc' '*.h')
+mapfile -t sources < <(git ls-files --cached --others --exclude-standard '*.cc' | grep -v -E '_(test|bench|fuzz)\.cc$|^tests/|^bench/')
+if [[ "${CHANGED:-0}" == 1 ]]; then
+  mapfile -t sources < <({ git diff --name-only HEAD; git ls-files --others --exclude-standard; } | grep -E '\.cc$' | grep -v -E '_(test|bench|fuzz)\.cc$|^tests/|^bench/')
+fi
+check "clang-format" clang-format-16 --dry-run -Werror "${cpp[@]}"
+if ((${#sources[@]})); then
+  check "clang-tidy on ${#sources[@]} files" \
+    bash -c 'printf "%s\n" "$@" | xargs -P "$(nproc)" -n 4 clang-tidy-16 -p build/release --quiet 2>/dev/null' _ "${sources[@]}"
+fi
+check "layers" python3 tools/check_layers.py
+check "documents" python3 tools/check_docs.py
+check "ruff" .venv/bin/ruff check compress tools tests bench
+check "ruff format" .venv/bin/ruff format --check compress tools tests bench
+check "mypy" .venv/bin/mypy --config-file compress/pyproject.toml compress/src tools
+exit $failed
