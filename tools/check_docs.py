@@ -14,9 +14,23 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOP_FOLDERS = ("base", "engine", "server", "client", "cli", "compress", "models", "bench", "tests",
-               "tools", "proto", "docs", "cmake", "deploy")
-PATH = re.compile(r"`((?:%s)/[A-Za-z0-9_./-]+)`" % "|".join(TOP_FOLDERS))
+TOP_FOLDERS = (
+    "base",
+    "engine",
+    "server",
+    "client",
+    "cli",
+    "compress",
+    "models",
+    "bench",
+    "tests",
+    "tools",
+    "proto",
+    "docs",
+    "cmake",
+    "deploy",
+)
+PATH = re.compile(r"`((?:{})/[A-Za-z0-9_./-]+)`".format("|".join(TOP_FOLDERS)))
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 MAKE = re.compile(r"`make ([a-z][a-z-]*)")
 ROW = re.compile(r"^\|\s*(\d)\s*\|\s*`([^`]+)`\s*\|.*\|\s*([^|]*)\|\s*$")
@@ -26,7 +40,10 @@ def documents() -> list[Path]:
     """Markdown files of the project."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
 
@@ -58,18 +75,25 @@ def check_eight_files(text: str) -> list[str]:
     rows = [match for match in map(ROW.match, text.splitlines()) if match]
     problems = []
     if [row.group(1) for row in rows] != [str(n) for n in range(1, 9)]:
-        problems.append(f"ARCHITECTURE.md: expected the eight-file table with rows 1 to 8, got {len(rows)} rows")
+        problems.append(
+            f"ARCHITECTURE.md: expected the eight-file table with rows 1 to 8, got {len(rows)} rows"
+        )
     for row in rows:
         path = ROOT / row.group(2)
         if not path.exists():
             problems.append(f"ARCHITECTURE.md: row {row.group(1)}: {row.group(2)} does not exist")
             continue
-        sources = sorted(path.glob("*.cc")) + sorted(path.glob("*.h")) if path.is_dir() else [
-            path, path.with_suffix(".h")]
+        sources = (
+            sorted(path.glob("*.cc")) + sorted(path.glob("*.h"))
+            if path.is_dir()
+            else [path, path.with_suffix(".h")]
+        )
         code = "\n".join(s.read_text(encoding="utf-8") for s in sources if s.exists())
         for type_name in re.findall(r"`([A-Za-z_]+)`", row.group(3)):
             if not re.search(rf"\b{type_name}\b", code):
-                problems.append(f"ARCHITECTURE.md: row {row.group(1)}: {type_name} is not in {row.group(2)}")
+                problems.append(
+                    f"ARCHITECTURE.md: row {row.group(1)}: {type_name} is not in {row.group(2)}"
+                )
     return problems
 
 

@@ -56,7 +56,7 @@ def read_junit(path: Path) -> Counts:
 
 
 def skip_reason(text: str) -> str:
-    """The line that says why: GoogleTest prints it after the word Skipped, pytest as the message."""
+    """The line that says why: GoogleTest prints it after "Skipped", pytest as the message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if line.endswith(": Skipped") and number + 1 < len(lines):
@@ -88,18 +88,40 @@ def main() -> int:
     totals: dict[str, Counts] = {}
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "ctest.xml"
-        run(["ctest", "--test-dir", str(ROOT / arguments.build), "--output-on-failure", "--no-tests=error", "-j2",
-             "--output-junit", str(junit)])
+        run(
+            [
+                "ctest",
+                "--test-dir",
+                str(ROOT / arguments.build),
+                "--output-on-failure",
+                "--no-tests=error",
+                "-j2",
+                "--output-junit",
+                str(junit),
+            ]
+        )
         totals["C++ (ctest)"] = read_junit(junit)
         if not arguments.no_python:
             junit = Path(folder) / "pytest.xml"
-            run([str(ROOT / ".venv/bin/python"), "-m", "pytest", "-q", "-rs", "compress/tests", "tests",
-                 f"--junitxml={junit}"])
+            run(
+                [
+                    str(ROOT / ".venv/bin/python"),
+                    "-m",
+                    "pytest",
+                    "-q",
+                    "-rs",
+                    "compress/tests",
+                    "tests",
+                    f"--junitxml={junit}",
+                ]
+            )
             totals["Python (pytest)"] = read_junit(junit)
     print()
     for name, counts in totals.items():
         report(name, counts)
-    passed, failed, skipped = (sum(getattr(c, key) for c in totals.values()) for key in ("passed", "failed", "skipped"))
+    passed, failed, skipped = (
+        sum(getattr(c, key) for c in totals.values()) for key in ("passed", "failed", "skipped")
+    )
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 0 if failed == 0 and passed > 0 else 1
 
