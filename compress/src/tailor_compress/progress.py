@@ -66,7 +66,7 @@ class Progress:
             "eta_s": round(left / rate, 1) if rate > 0 else None,
             **{name: round(value, 5) for name, value in figures.items()},
         }
-        print(json.dumps(record), file=self._out, flush=True)  # noqa: T201
+        print(json.dumps(record), file=self._out, flush=True)
 
 
 def tracked(items: Iterable[T], stage: str, total: int, unit: str = "it") -> Iterator[T]:

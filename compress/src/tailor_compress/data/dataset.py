@@ -87,7 +87,9 @@ class Dataset:
         snapshot = Snapshot.read(folder / _SNAPSHOT)
         with (folder / _ITEMS).open(encoding="utf-8") as lines:
             records = [json.loads(line) for line in lines]
-        items = [Item(**{**record, "paragraphs": tuple(record["paragraphs"])}) for record in records]
+        items = [
+            Item(**{**record, "paragraphs": tuple(record["paragraphs"])}) for record in records
+        ]
         with np.load(folder / _ARRAYS) as arrays:
             return cls(
                 items=items,

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The forward pass of a BERT classifier, as training and evaluation run it.
+
+The weights live in transformers' own modules; only the order of the steps is written here, for
+two reasons: attention as plain products trains about four times faster in bf16 on a CPU than the
+fused function, and past the last layer's keys and values only the [CLS] row is needed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import BertForSequenceClassification
+
+# Applies one Linear of the encoder; the seam for formats other than the weights' own.
+Apply = Callable[[nn.Linear, Tensor], Tensor]
+
+# Below any score that a softmax could notice, within the range of bf16.
+_MASKED = -1e4
+
+
+def plain(linear: nn.Linear, x: Tensor) -> Tensor:
+    """Apply ``linear`` in the type of its weights."""
+    return nn.functional.linear(x, linear.weight, linear.bias)
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Pairs as rectangular tensors, each [n, length]; ``mask`` is 1 for tokens, 0 for padding."""
+
+    ids: Tensor
+    segments: Tensor
+    mask: Tensor
+
+
+def pad(pairs: Sequence[tuple[list[int], int]]) -> Padded:
+    """Pad (ids, number of ids in segment 0) to the longest; the padding id is 0."""
+    length = max(len(ids) for ids, _ in pairs)
+    ids = torch.zeros(len(pairs), length, dtype=torch.long)
+    segments = torch.zeros_like(ids)
+    mask = torch.zeros_like(ids)
+    for row, (values, first) in enumerate(pairs):
+        ids[row, : len(values)] = torch.tensor(values)
+        segments[row, first : len(values)] = 1
+        mask[row, : len(values)] = 1
+    return Padded(ids, segments, mask)
+
+
+def _heads(x: Tensor, n: int) -> Tensor:
+    """[b, l, n * d] -> [b, n, l, d]."""
+    return x.unflatten(-1, (n, -1)).transpose(1, 2)
+
+
+def first_states(model: BertForSequenceClassification, batch: Padded, apply: Apply) -> Tensor:
+    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights."""
+    bert = model.bert
+    emb = bert.embeddings
+    positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
+    x = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments) + positions
+    x = emb.LayerNorm(x)
+    bias = ((1 - batch.mask) * _MASKED).to(x.dtype)[:, None, None, :]
+    layers = bert.encoder.layer
+    for number, layer in enumerate(layers):
+        attention = layer.attention.self
+        n = attention.num_attention_heads
+        rows = x[:, :1] if number == len(layers) - 1 else x
+        q = _heads(apply(attention.query, rows), n)
+        k = _heads(apply(attention.key, x), n)
+        v = _heads(apply(attention.value, x), n)
+        scores = q @ k.transpose(-1, -2) * attention.attention_head_size**-0.5 + bias
+        context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        out = layer.attention.output
+        y = out.LayerNorm(apply(out.dense, context) + rows)
+        inner = nn.functional.gelu(apply(layer.intermediate.dense, y))
+        x = layer.output.LayerNorm(apply(layer.output.dense, inner) + y)
+    return x[:, 0]
+
+
+def logits(model: BertForSequenceClassification, batch: Padded, apply: Apply = plain) -> Tensor:
+    """Return the raw scores [n] in f32 of a model with one label; the head computes in f32."""
+    dense = model.bert.pooler.dense
+    pooled = torch.tanh(dense(first_states(model, batch, apply).to(dense.weight.dtype)))
+    scores: Tensor = model.classifier(pooled).squeeze(-1)
+    return scores

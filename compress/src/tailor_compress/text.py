@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens: the family's WordPiece tokenizer and the pair layout that the server uses too."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+
+from tailor_compress.errors import TailorError
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+VOCABULARY = "vocab.txt"
+# [CLS] query [SEP] document [SEP]
+_PAIR_SPECIALS = 3
+
+Ids = list[int]
+
+
+def read_vocabulary(folder: Path) -> list[str]:
+    """Return the tokens of vocab.txt in id order. Raises TailorError when it is not usable."""
+    path = folder / VOCABULARY
+    if not path.is_file():
+        raise TailorError(f"a file {path}", "none", "name a folder with a BERT vocabulary")
+    tokens = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    missing = [token for token in SPECIAL_TOKENS if token not in tokens]
+    if missing or len(set(tokens)) != len(tokens):
+        raise TailorError(
+            f"distinct tokens with {', '.join(SPECIAL_TOKENS)} in {path}",
+            f"{', '.join(missing)} missing" if missing else "a token twice",
+            "use the vocabulary of an uncased BERT",
+        )
+    return tokens
+
+
+def make_tokenizer(tokens: Sequence[str]) -> Tokenizer:
+    """Return BERT's uncased WordPiece tokenizer over ``tokens`` (id = position)."""
+    ids = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token=UNK, max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=True
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS} $A {SEP}",
+        pair=f"{CLS} $A {SEP} $B:1 {SEP}:1",
+        special_tokens=[(CLS, ids[CLS]), (SEP, ids[SEP])],
+    )
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return tokenizer
+
+
+def save_tokenizer(tokens: Sequence[str], folder: Path, max_len: int) -> None:
+    """Write vocab.txt and the files from which transformers makes the same tokenizer."""
+    (folder / VOCABULARY).write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    make_tokenizer(tokens).save(str(folder / "tokenizer.json"))
+    named = {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK}
+    special = {f"{name}_token": token for name, token in named.items()}
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": True,
+        "strip_accents": True,
+        "tokenize_chinese_chars": True,
+        "model_max_length": max_len,
+        **special,
+    }
+    for name, content in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
+        (folder / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Ids]:
+    """Return the ids of each text without special tokens."""
+    return [e.ids for e in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+
+def truncated(query: int, document: int, max_len: int) -> tuple[int, int]:
+    """Return the lengths after longest_first: the longer part loses tokens until the pair fits.
+
+    Equal parts share what is left, the document gets the odd token, as in Hugging Face.
+    """
+    room = max_len - _PAIR_SPECIALS
+    if query + document <= room:
+        return query, document
+    if min(query, document) > room // 2:
+        return room // 2, room - room // 2
+    return (query, room - query) if query <= document else (room - document, document)
+
+
+class PairLayout:
+    """Builds [CLS] query [SEP] document [SEP] with segment ids 0 and 1."""
+
+    def __init__(self, tokens: Sequence[str], max_len: int) -> None:
+        self._cls, self._sep = tokens.index(CLS), tokens.index(SEP)
+        self.max_len = max_len
+
+    def join(self, query: Ids, document: Ids) -> tuple[Ids, int]:
+        """Return the ids of the pair and how many of them are of segment 0."""
+        q, d = truncated(len(query), len(document), self.max_len)
+        ids = [self._cls, *query[:q], self._sep, *document[:d], self._sep]
+        return ids, q + 2

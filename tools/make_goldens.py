@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# PyTorch and transformers annotate only a part of what is called here.
+# mypy: disallow-untyped-calls=False, warn-return-any=False
+"""Makes tests/golden/: tiny random BERT folders and what PyTorch computes with them in f32.
+
+Each case is a folder with `model/` (as users bring it) and `golden.json`: a header, `sequences`
+and `outputs`, one row per sequence (raw logits, or the embedding). The C++ tests read both.
+Run by `make goldens`; the same versions and seeds give the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+)
+
+Tensors = dict[str, Tensor]
+Json = dict[str, Any]
+
+HIDDEN, HEADS, FFN, VOCAB, POSITIONS, EPS = 64, 4, 128, 200, 48, 1e-12
+HEAD_DIM = HIDDEN // HEADS
+CREATED = "2026-11-21"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the layer table: where its tensors are and which shapes they have."""
+
+    attn: int
+    ffn: int
+    heads: int = HEADS
+    ffn_dim: int = FFN
+
+
+@dataclass
+class Case:
+    """One folder: tensors in the names and types of its files, configuration, and a forward."""
+
+    name: str
+    about: str
+    seed: int
+    tensors: Tensors
+    config: Json
+    forward: Callable[[Tensor, Tensor], Tensor]
+    layers: list[Layer] | None = None
+    shards: int = 1
+    dtype: torch.dtype = torch.float32
+    extra_files: dict[str, Any] = field(default_factory=dict)
+    outputs_kind: str = "logits"
+
+
+def randomise(model: torch.nn.Module, seed: int) -> None:
+    """Give every tensor values of a size that a wrong or missing one would show in the output.
+
+    The library's own start (0.02, zero biases, unit norms) hides a forgotten bias or norm.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in model.named_parameters():
+        noise = torch.randn(tensor.shape, generator=generator)
+        if "LayerNorm" in name or "layer_norm" in name:
+            noise = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
+        elif tensor.ndim == 1:
+            noise = 0.2 * noise
+        elif "embeddings" not in name:
+            noise = noise / tensor.shape[1] ** 0.5
+        tensor.data.copy_(noise)
+
+
+def bert(seed: int, labels: int = 1) -> BertForSequenceClassification:
+    """A classifier with two layers and random weights."""
+    head: Json = {"num_labels": labels}
+    config = BertConfig(
+        vocab_size=VOCAB,
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        intermediate_size=FFN,
+        max_position_embeddings=POSITIONS,
+        layer_norm_eps=EPS,
+        **head,
+    )
+    model = BertForSequenceClassification(config)
+    randomise(model, seed)
+    return model.eval()
+
+
+def config_of(model: Any) -> Json:
+    """The model's config.json, with the one key that newer transformers leave out."""
+    config: Json = model.config.to_dict()
+    config["architectures"] = [type(model).__name__]
+    config["position_embedding_type"] = "absolute"
+    return config
+
+
+def logits_of(model: Any, **fixed: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """The forward pass of a transformers classifier, one sequence at a time."""
+    return lambda ids, types: model(input_ids=ids, token_type_ids=types, **fixed).logits[0]
+
+
+def layer_output(w: Tensors, layer: Layer, x: Tensor) -> Tensor:
+    """One post-norm layer, x [tokens, hidden], written out so that every shape may differ."""
+    a, f = f"encoder.layer.{layer.attn}.attention", f"encoder.layer.{layer.ffn}"
+
+    def linear(name: str, value: Tensor) -> Tensor:
+        return functional.linear(value, w[f"{name}.weight"], w[f"{name}.bias"])
+
+    def norm(name: str, value: Tensor) -> Tensor:
+        return functional.layer_norm(value, (HIDDEN,), w[f"{name}.weight"], w[f"{name}.bias"], EPS)
+
+    def heads(name: str) -> Tensor:
+        return linear(f"{a}.self.{name}", x).unflatten(-1, (layer.heads, HEAD_DIM)).transpose(0, 1)
+
+    weights = (heads("query") @ heads("key").transpose(1, 2) / HEAD_DIM**0.5).softmax(-1)
+    context = (weights @ heads("value")).transpose(0, 1).flatten(1)
+    y = norm(f"{a}.output.LayerNorm", linear(f"{a}.output.dense", context) + x)
+    inner = functional.gelu(linear(f"{f}.intermediate.dense", y))
+    return norm(f"{f}.output.LayerNorm", linear(f"{f}.output.dense", inner) + y)
+
+
+def written_out(tensors: Tensors, layers: list[Layer]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The forward pass of a classifier by its layer table, for shapes transformers lacks."""
+    w = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
+
+    def forward(ids: Tensor, types: Tensor) -> Tensor:
+        x = w["embeddings.word_embeddings.weight"][ids[0]]
+        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        x = x + w["embeddings.token_type_embeddings.weight"][types[0]]
+        name = "embeddings.LayerNorm"
+        x = functional.layer_norm(x, (HIDDEN,), w[f"{name}.weight"], w[f"{name}.bias"], EPS)
+        for layer in layers:
+            x = layer_output(w, layer, x)
+        pooled = torch.tanh(
+            functional.linear(x[0], w["pooler.dense.weight"], w["pooler.dense.bias"])
+        )
+        return functional.linear(pooled, w["classifier.weight"], w["classifier.bias"])
+
+    return forward
+
+
+def slice_layer(tensors: Tensors, number: int, heads: list[int], neurons: list[int]) -> None:
+    """Keep some heads and neurons of a layer, in place; head h owns rows h*d to (h+1)*d - 1."""
+    layer = f"bert.encoder.layer.{number}"
+    rows = torch.tensor([h * HEAD_DIM + i for h in heads for i in range(HEAD_DIM)])
+    for name in ("query", "key", "value"):
+        for part in ("weight", "bias"):
+            tensors[f"{layer}.attention.self.{name}.{part}"] = tensors[
+                f"{layer}.attention.self.{name}.{part}"
+            ][rows]
+    dense = f"{layer}.attention.output.dense.weight"
+    tensors[dense] = tensors[dense][:, rows]
+    for part in ("weight", "bias"):
+        name = f"{layer}.intermediate.dense.{part}"
+        tensors[name] = tensors[name][neurons]
+    name = f"{layer}.output.dense.weight"
+    tensors[name] = tensors[name][:, neurons]
+
+
+def plain_cases() -> Iterator[Case]:
+    """Folders that transformers loads itself, in the shapes that users have."""
+    for name, labels, seed in (("plain", 1, 11), ("three_labels", 3, 12)):
+        model = bert(seed, labels)
+        about = f"BertForSequenceClassification, prefix bert., {labels} label(s)"
+        yield Case(name, about, seed, model.state_dict(), config_of(model), logits_of(model))
+
+    model = bert(13)
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    old = {}
+    for name, tensor in model.state_dict().items():
+        for new, former in names.items():
+            name = name.replace(new, former)
+        old[name] = tensor
+    about = "LayerNorm tensors named gamma and beta, as old checkpoints have them"
+    yield Case("gamma_beta", about, 13, old, config_of(model), logits_of(model))
+
+    model = bert(14)
+    about = "two safetensors shards with an index"
+    case = Case("sharded", about, 14, model.state_dict(), config_of(model), logits_of(model))
+    case.shards = 2
+    yield case
+
+
+def mean_pooling_case() -> Case:
+    """A sentence-transformers encoder: f16 tensors without a prefix, mean and normalise."""
+    model = bert(15).half().float()  # the values that the f16 file holds
+    encoder = model.bert
+
+    def embed(ids: Tensor, types: Tensor) -> Tensor:
+        states = encoder(input_ids=ids, token_type_ids=types).last_hidden_state[0]
+        return functional.normalize(states.mean(dim=0), dim=0)
+
+    config = config_of(encoder)
+    modules = [
+        ("0", "", "Transformer"),
+        ("1", "1_Pooling", "Pooling"),
+        ("2", "2_Normalize", "Normalize"),
+    ]
+    pooling = {"word_embedding_dimension": HIDDEN, "pooling_mode_cls_token": False}
+    pooling |= {"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": False}
+    return Case(
+        name="mean_pooling_f16",
+        about="BertModel without prefix, f16, sentence-transformers mean pooling and normalise",
+        seed=15,
+        tensors=encoder.state_dict(),
+        config=config,
+        forward=embed,
+        dtype=torch.float16,
+        extra_files={
+            "modules.json": [
+                {"idx": int(i), "name": i, "path": p, "type": f"sentence_transformers.models.{t}"}
+                for i, p, t in modules
+            ],
+            "1_Pooling/config.json": pooling,
+            "sentence_bert_config.json": {"max_seq_length": POSITIONS, "do_lower_case": False},
+        },
+        outputs_kind="embedding",
+    )
+
+
+def distilbert_case() -> Case:
+    """DistilBERT: other names, no segments, a ReLU head instead of the pooler."""
+    head: Json = {"num_labels": 1}
+    config = DistilBertConfig(
+        vocab_size=VOCAB,
+        dim=HIDDEN,
+        n_layers=2,
+        n_heads=HEADS,
+        hidden_dim=FFN,
+        max_position_embeddings=POSITIONS,
+        **head,
+    )
+    model = DistilBertForSequenceClassification(config)
+    randomise(model, 16)
+    model.eval()
+    return Case(
+        name="distilbert",
+        about="DistilBertForSequenceClassification; token_type_ids are ignored",
+        seed=16,
+        tensors=model.state_dict(),
+        config={**model.config.to_dict(), "architectures": [type(model).__name__]},
+        forward=lambda ids, _: model(input_ids=ids).logits[0],
+    )
+
+
+def table_cases() -> Iterator[Case]:
+    """Folders whose variant.json lists layers: pruned shapes, and layers that share tensors."""
+    model = bert(17)
+    tensors = dict(model.state_dict())
+    slice_layer(tensors, 0, heads=[1, 3], neurons=list(range(0, FFN, 2)))
+    slice_layer(tensors, 1, heads=[0, 1, 2], neurons=list(range(5, 77)))
+    layers = [Layer(0, 0, heads=2, ffn_dim=64), Layer(1, 1, heads=3, ffn_dim=72)]
+    about = "pruned: 2 heads and 64 neurons in layer 0, 3 and 72 in layer 1"
+    yield Case("pruned", about, 17, tensors, config_of(model), written_out(tensors, layers), layers)
+
+    model = bert(18)
+    own = ("bert.encoder.layer.1.attention.",)
+    tensors = {k: v for k, v in model.state_dict().items() if not k.startswith(own)}
+    layers = [Layer(0, 0), Layer(attn=0, ffn=1), Layer(0, 0)]
+    config = {**config_of(model), "num_hidden_layers": 3}
+    about = "tied: all three layers use the attention of layer 0; layer 1 has an ffn of its own"
+    yield Case("tied", about, 18, tensors, config, written_out(tensors, layers), layers)
+
+
+def vocabulary() -> list[str]:
+    """VOCAB tokens: BERT's special ones, characters, and made-up words."""
+    characters = [chr(c) for c in range(ord("!"), ord("~") + 1) if not chr(c).isupper()]
+    pieces = [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *pieces]
+    return [*tokens, *(f"word{i}" for i in range(VOCAB - len(tokens)))]
+
+
+def variant(case: Case, folder: Path, files: list[Path]) -> Json:
+    """The variant.json of a case with a layer table."""
+    vocab = (folder / "vocab.txt").read_bytes()
+    sizes = {name: tensor.numel() for name, tensor in case.tensors.items()}
+    assert case.layers is not None  # noqa: S101
+    return {
+        "schema_version": 1,
+        "id": case.name,
+        "family": "golden",
+        "created": CREATED,
+        "license": "Apache-2.0",
+        "parents": [],
+        "method": [],
+        "task": {
+            "kind": "relevance",
+            "num_labels": 1,
+            "score_index": 0,
+            "activation": "none",
+            "max_len": POSITIONS,
+            "pair_template": "[CLS] query [SEP] document [SEP]",
+            "truncation": "longest_first",
+        },
+        "tokenizer": {
+            "type": "wordpiece",
+            "files": ["vocab.txt"],
+            "sha256": hashlib.sha256(vocab).hexdigest(),
+            "vocab_size": VOCAB,
+            "lower_case": True,
+            "strip_accents": True,
+        },
+        "arch": {
+            "kind": "bert",
+            "hidden": HIDDEN,
+            "embedding": HIDDEN,
+            "hidden_act": "gelu",
+            "norm": "layernorm",
+            "eps": EPS,
+            "position": "absolute",
+            "type_vocab": 2,
+            "pooler": {"kind": "tanh"},
+        },
+        "layers": [
+            {
+                "src": i,
+                "attn": layer.attn,
+                "ffn": layer.ffn,
+                "heads": layer.heads,
+                "head_dim": HEAD_DIM,
+                "ffn_dim": layer.ffn_dim,
+            }
+            for i, layer in enumerate(case.layers)
+        ],
+        "files": [
+            {
+                "path": path.name,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "bytes": path.stat().st_size,
+            }
+            for path in files
+        ],
+        "params": {
+            "total": sum(sizes.values()),
+            "embedding": sum(n for k, n in sizes.items() if ".embeddings." in k),
+            "encoder": sum(n for k, n in sizes.items() if ".encoder." in k),
+        },
+    }
+
+
+def sequences(seed: int) -> list[Json]:
+    """Lengths 1, odd, and the number of position rows; then one long and several short ones."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    rows = []
+    for length in (1, 3, 17, POSITIONS, 31, 2, 5, 4, 2, 9, 3, 6):
+        ids = torch.randint(5, VOCAB, (length,), generator=generator).tolist()
+        ids[0] = 2  # [CLS]
+        split = (length + 1) // 2
+        rows.append({"token_ids": ids, "token_type_ids": [0] * split + [1] * (length - split)})
+    return rows
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with an indent of one; keys stay in their order."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def write_weights(case: Case, folder: Path) -> list[Path]:
+    """Write the tensors as one file, or as shards with an index; return the weight files."""
+    tensors = {k: v.detach().to(case.dtype).contiguous() for k, v in case.tensors.items()}
+    if case.shards == 1:
+        path = folder / "model.safetensors"
+        save_file(tensors, path, metadata={"format": "pt"})
+        return [path]
+    names = sorted(tensors)
+    paths: list[Path] = []
+    weight_map: dict[str, str] = {}
+    for i in range(case.shards):
+        part = names[i :: case.shards]
+        path = folder / f"model-{i + 1:05d}-of-{case.shards:05d}.safetensors"
+        save_file({name: tensors[name] for name in part}, path, metadata={"format": "pt"})
+        paths.append(path)
+        weight_map |= dict.fromkeys(part, path.name)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    write_json(folder / "model.safetensors.index.json", index)
+    return paths
+
+
+def write_case(case: Case, out: Path) -> None:
+    """Write model/ and golden.json of one case."""
+    folder = out / case.name / "model"
+    shutil.rmtree(out / case.name, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary()) + "\n")
+    write_json(folder / "config.json", case.config)
+    files = write_weights(case, folder)
+    for name, content in case.extra_files.items():
+        write_json(folder / name, content)
+    if case.layers is not None:
+        write_json(folder / "variant.json", variant(case, folder, files))
+    rows = sequences(case.seed)
+    with torch.no_grad():
+        outputs = [
+            case.forward(torch.tensor([row["token_ids"]]), torch.tensor([row["token_type_ids"]]))
+            for row in rows
+        ]
+    golden = {
+        "header": {
+            "script": "tools/make_goldens.py",
+            "case": case.name,
+            "about": case.about,
+            "seeds": {"weights": case.seed, "sequences": 1000 + case.seed},
+            "versions": {
+                "torch": torch.__version__.split("+")[0],
+                "transformers": transformers.__version__,
+                "safetensors": safetensors.__version__,
+            },
+            "outputs_kind": case.outputs_kind,
+        },
+        "sequences": rows,
+        "outputs": [output.tolist() for output in outputs],
+    }
+    path = out / case.name / "golden.json"
+    path.write_text(json.dumps(golden) + "\n")
+
+
+def check_written_out() -> None:
+    """Stop when the written-out pass and transformers disagree: then neither is a reference."""
+    model = bert(11)
+    table = written_out(model.state_dict(), [Layer(0, 0), Layer(1, 1)])
+    row = sequences(11)[3]
+    ids, types = torch.tensor([row["token_ids"]]), torch.tensor([row["token_type_ids"]])
+    with torch.no_grad():
+        off = float((table(ids, types) - logits_of(model)(ids, types)).abs().max())
+    if off > 1e-5:
+        raise SystemExit(
+            f"written-out pass: expected transformers' logits within 1e-5; off by {off}"
+        )
+
+
+def main() -> None:
+    """Write every case below --out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    default = Path(__file__).resolve().parent.parent / "tests" / "golden"
+    parser.add_argument("--out", type=Path, default=default, help="folder of the cases")
+    out: Path = parser.parse_args().out
+    # One thread: the order of sums, and so the last bit of the goldens, is then fixed.
+    torch.set_num_threads(1)
+    check_written_out()
+    for case in (*plain_cases(), mean_pooling_case(), distilbert_case(), *table_cases()):
+        write_case(case, out)
+
+
+if __name__ == "__main__":
+    main()
