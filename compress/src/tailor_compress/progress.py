@@ -7,12 +7,9 @@ Both go to standard error, so that standard output carries results only.
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TextIO, TypeVar
+from typing import Never, TextIO
 
 from tqdm import tqdm
-
-T = TypeVar("T")
 
 # A log that nobody watches needs one line now and then, not one per step.
 _LINE_INTERVAL_S = 10.0
@@ -28,7 +25,7 @@ class Progress:
         self._done = start
         self._out = sys.stderr if out is None else out
         self._began = self._last_line = time.monotonic()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Never] | None = None
         if self._out.isatty():
             self._bar = tqdm(
                 desc=stage, total=total, initial=start, unit=unit, file=self._out, smoothing=0.05
@@ -67,11 +64,3 @@ class Progress:
             **{name: round(value, 5) for name, value in figures.items()},
         }
         print(json.dumps(record), file=self._out, flush=True)
-
-
-def tracked(items: Iterable[T], stage: str, total: int, unit: str = "it") -> Iterator[T]:
-    """Yield ``items`` and count each as one unit of ``stage``."""
-    with Progress(stage, total, unit=unit) as progress:
-        for item in items:
-            yield item
-            progress.advance()

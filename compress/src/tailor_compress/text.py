@@ -93,6 +93,7 @@ class PairLayout:
     """Builds [CLS] query [SEP] document [SEP] with segment ids 0 and 1."""
 
     def __init__(self, tokens: Sequence[str], max_len: int) -> None:
+        self.tokens = tokens
         self._cls, self._sep = tokens.index(CLS), tokens.index(SEP)
         self.max_len = max_len
 

@@ -8,6 +8,7 @@ fused function, and past the last layer's keys and values only the [CLS] row is 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,37 +50,54 @@ def pad(pairs: Sequence[tuple[list[int], int]]) -> Padded:
 
 def _heads(x: Tensor, n: int) -> Tensor:
     """[b, l, n * d] -> [b, n, l, d]."""
-    return x.unflatten(-1, (n, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], n, -1).transpose(1, 2)
 
 
-def first_states(model: BertForSequenceClassification, batch: Padded, apply: Apply) -> Tensor:
-    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights."""
-    bert = model.bert
-    emb = bert.embeddings
+def _layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> Tensor:
+    """Run one post-norm layer for ``rows``, a prefix of the tokens of ``x`` [b, l, h]."""
+    attention, out = layer.attention.self, layer.attention.output
+    n = attention.num_attention_heads
+    q = _heads(apply(attention.query, rows), n)
+    k = _heads(apply(attention.key, x), n)
+    v = _heads(apply(attention.value, x), n)
+    scores = q @ k.transpose(-1, -2) * attention.attention_head_size**-0.5 + bias
+    context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+    y = out.LayerNorm(apply(out.dense, context) + rows)
+    inner = nn.functional.gelu(apply(layer.intermediate.dense, y))
+    result: Tensor = layer.output.LayerNorm(apply(layer.output.dense, inner) + y)
+    return result
+
+
+def first_states(
+    model: BertForSequenceClassification,
+    batch: Padded,
+    apply: Apply = plain,
+    taps: list[Tensor] | None = None,
+) -> Tensor:
+    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights.
+
+    ``taps``, when given, receives the output of every layer but the last, each [n, length, hidden].
+    """
+    emb: Any = model.bert.embeddings
     positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
-    x = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments) + positions
-    x = emb.LayerNorm(x)
+    x: Tensor = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments)
+    x = emb.LayerNorm(x + positions)
     bias = ((1 - batch.mask) * _MASKED).to(x.dtype)[:, None, None, :]
-    layers = bert.encoder.layer
-    for number, layer in enumerate(layers):
-        attention = layer.attention.self
-        n = attention.num_attention_heads
-        rows = x[:, :1] if number == len(layers) - 1 else x
-        q = _heads(apply(attention.query, rows), n)
-        k = _heads(apply(attention.key, x), n)
-        v = _heads(apply(attention.value, x), n)
-        scores = q @ k.transpose(-1, -2) * attention.attention_head_size**-0.5 + bias
-        context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
-        out = layer.attention.output
-        y = out.LayerNorm(apply(out.dense, context) + rows)
-        inner = nn.functional.gelu(apply(layer.intermediate.dense, y))
-        x = layer.output.LayerNorm(apply(layer.output.dense, inner) + y)
-    return x[:, 0]
+    *inner, last = model.bert.encoder.layer
+    for layer in inner:
+        x = _layer(layer, x, bias, apply, x)
+        if taps is not None:
+            taps.append(x)
+    return _layer(last, x, bias, apply, x[:, :1])[:, 0]
+
+
+def head(model: Any, states: Tensor) -> Tensor:
+    """Return the raw scores [n] in f32 of [CLS] rows; the head computes in f32."""
+    dense = model.bert.pooler.dense
+    scores: Tensor = model.classifier(torch.tanh(dense(states.to(dense.weight.dtype))))
+    return scores.squeeze(-1)
 
 
 def logits(model: BertForSequenceClassification, batch: Padded, apply: Apply = plain) -> Tensor:
-    """Return the raw scores [n] in f32 of a model with one label; the head computes in f32."""
-    dense = model.bert.pooler.dense
-    pooled = torch.tanh(dense(first_states(model, batch, apply).to(dense.weight.dtype)))
-    scores: Tensor = model.classifier(pooled).squeeze(-1)
-    return scores
+    """Return the raw scores [n] of a model with one label."""
+    return head(model, first_states(model, batch, apply))

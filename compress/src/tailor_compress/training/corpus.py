@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,15 @@ _DROP_LISTS, _DROP_WORDS = 0.3, 0.3
 
 
 @dataclass(frozen=True)
-class List:
+class CandidateList:
     """One query with its candidates as pairs (ids, ids in segment 0), the right one first."""
 
     pairs: list[tuple[Ids, int]]
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, 0, epoch]).permutation(size)
 
 
 class TrainingCorpus:
@@ -36,6 +42,7 @@ class TrainingCorpus:
         tokenizer = make_tokenizer(tokens)
         self._layout = PairLayout(tokens, max_len)
         self._seed = seed
+        self.id = f"{dataset.snapshot.splits['train'][:12]}-{seed}-{max_len}-{len(tokens)}"
         encoded = tokenizer.encode_batch([i.synopsis for i in items], add_special_tokens=False)
         self._queries = [e.ids for e in encoded]
         self._query_words = [e.word_ids for e in encoded]
@@ -51,9 +58,6 @@ class TrainingCorpus:
     def __len__(self) -> int:
         """Return the number of queries in one epoch."""
         return len(self._queries)
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.default_rng([self._seed, 0, epoch]).permutation(len(self))
 
     def _query(self, n: int, rng: np.random.Generator) -> Ids:
         ids, words = self._queries[n], self._query_words[n]
@@ -73,17 +77,17 @@ class TrainingCorpus:
             paragraphs = paragraphs[1:] or paragraphs
         return [i for paragraph in paragraphs for i in paragraph]
 
-    def lists(self, first: int, count: int) -> list[List]:
-        """Return lists ``first`` to ``first + count - 1``; an epoch has each query once."""
-        drawn = []
-        for number in range(first, first + count):
-            epoch, at = divmod(number, len(self))
-            if at == 0 or number == first:
-                order = self._order(epoch)
-            drawn.append(self._list(int(order[at]), np.random.default_rng([self._seed, 1, number])))
-        return drawn
+    def lists(self, first: int, count: int) -> list[CandidateList]:
+        """Return lists ``first`` to ``first + count - 1``."""
+        return [self.drawn(number) for number in range(first, first + count)]
 
-    def _list(self, n: int, rng: np.random.Generator) -> List:
+    def drawn(self, number: int) -> CandidateList:
+        """Return list ``number``; len(self) successive ones show each query once."""
+        epoch, at = divmod(number, len(self))
+        n = int(_order(self._seed, epoch, len(self))[at])
+        return self._draw(n, np.random.default_rng([self._seed, 1, number]))
+
+    def _draw(self, n: int, rng: np.random.Generator) -> CandidateList:
         view = str(rng.choice(_VIEWS, p=_VIEW_SHARES))
         chosen = [n, *rng.choice(self._negatives[n], HARD, replace=False).tolist()]
         while len(chosen) < LIST:
@@ -91,4 +95,6 @@ class TrainingCorpus:
             if other not in chosen and self._groups[other] != self._groups[n]:
                 chosen.append(other)
         query = self._query(n, rng)
-        return List([self._layout.join(query, self._document(c, view, rng)) for c in chosen])
+        return CandidateList(
+            [self._layout.join(query, self._document(c, view, rng)) for c in chosen]
+        )

@@ -50,7 +50,7 @@ class Schedule:
             )
 
 
-def set_precision(model: BertForSequenceClassification, precision: str) -> None:
+def set_precision(model: Any, precision: str) -> None:
     """Put the encoder into ``precision``; the head stays f32 because bf16 scores tie."""
     model.to(_PRECISIONS[precision])
     model.bert.pooler.float()
@@ -114,7 +114,7 @@ def train(
                     "NaN",
                     "lower `learning_rate` in the recipe and delete the checkpoint",
                 )
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             rate = learning_rate(step, schedule.steps, schedule.learning_rate, schedule.warmup)
             norm = optimizer.step(rate)
             smoothed = value if smoothed is None else 0.98 * smoothed + 0.02 * value

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results of a family: every system on every set, with intervals and paired tests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
+from typing import Any
+
+from tailor_compress.data.dataset import Snapshot
+from tailor_compress.evaluation.bootstrap import interval, paired
+from tailor_compress.evaluation.metrics import Floats, Metrics, list_metrics
+
+FLOORS = ("random", "bm25")
+# The set whose nDCG@10 is a variant's quality.
+QUALITY_SET = "B"
+_METRICS = ("ndcg10", "mrr10", "accuracy1")
+
+Json = dict[str, Any]
+# Scores [queries, 32] by set and system.
+Scores = Mapping[str, Mapping[str, Floats]]
+
+
+def _summary(metrics: Metrics) -> Json:
+    values = {name: getattr(metrics, name) for name in _METRICS}
+    row: Json = {"n": len(metrics.ndcg10)}
+    for name, per_query in values.items():
+        low, high = interval(per_query)
+        row[name] = round(float(per_query.mean()), 4)
+        row[f"{name}_ci95"] = [round(low, 4), round(high, 4)]
+    return row
+
+
+def make_report(scores: Scores, snapshot: Snapshot, split: str) -> Json:
+    """Summarise all systems on all sets, and compare each pair of systems but the floors' own."""
+    metrics = {
+        view: {system: list_metrics(found) for system, found in systems.items()}
+        for view, systems in scores.items()
+    }
+    results = {
+        view: {system: _summary(found) for system, found in systems.items()}
+        for view, systems in metrics.items()
+    }
+    comparisons = []
+    for view, systems in metrics.items():
+        ranked = sorted(
+            (name for name in systems if name != "random"),
+            key=lambda name: -float(systems[name].ndcg10.mean()),
+        )
+        for first, second in combinations(ranked, 2):
+            test = paired(systems[first].ndcg10, systems[second].ndcg10)
+            comparisons.append(
+                {
+                    "set": view,
+                    "first": first,
+                    "second": second,
+                    "difference": round(test.difference, 4),
+                    "ci95": [round(test.low, 4), round(test.high, 4)],
+                    "p": round(test.p, 4),
+                }
+            )
+    return {"data": asdict(snapshot), "split": split, "results": results, "paired": comparisons}
+
+
+def quality(report: Json, snapshot: Snapshot, system: str) -> Json:
+    """Return the ``quality`` of variant.json for one system of a report."""
+    row = report["results"][QUALITY_SET][system]
+    return {
+        "dataset_id": snapshot.id,
+        "split_hash": snapshot.splits[report["split"]],
+        "n": row["n"],
+        "ndcg10": row["ndcg10"],
+        "mrr10": row["mrr10"],
+        "accuracy1": row["accuracy1"],
+        "ci95": row["ndcg10_ci95"],
+    }
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _figure(row: Json, name: str) -> str:
+    low, high = row[f"{name}_ci95"]
+    return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def markdown(report: Json) -> str:
+    """Return the report as Markdown tables: one row per set and system, then the paired tests."""
+    data = report["data"]
+    results = [
+        [view, system, str(row["n"]), *(_figure(row, name) for name in _METRICS)]
+        for view, systems in report["results"].items()
+        for system, row in systems.items()
+    ]
+    comparisons = [
+        [
+            one["set"],
+            f"{one['first']} - {one['second']}",
+            f"{one['difference']:+.3f} [{one['ci95'][0]:+.3f}, {one['ci95'][1]:+.3f}]",
+            f"{one['p']:.4f}",
+        ]
+        for one in report["paired"]
+    ]
+    return "\n\n".join(
+        [
+            f"Data: release {data['release']}, corpus `{data['corpus'][:16]}`, "
+            f"{report['split']} split `{data['splits'][report['split']][:16]}`.",
+            _table(["set", "system", "queries", "nDCG@10", "MRR@10", "accuracy@1"], results),
+            "Paired differences of nDCG@10 (bootstrap over queries, two-sided p):",
+            _table(["set", "systems", "difference", "p"], comparisons),
+        ]
+    )
