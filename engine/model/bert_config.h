@@ -41,7 +41,7 @@ struct HeadConfig {
 struct BertConfig {
   int hidden = 0;
   int vocab_size = 0;
-  int max_positions = 0;  // rows of the position table: the longest sequence that can run
+  int max_positions = 0;    // rows of the position table: the longest sequence that can run
   int num_token_types = 0;  // 0: the model has no token type table (DistilBERT)
   float layer_norm_eps = 1e-12F;
   HiddenActivation activation = HiddenActivation::kGeluErf;

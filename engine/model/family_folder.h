@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "engine/model/model_package.h"
 
 namespace tailor {
@@ -20,7 +21,7 @@ struct VariantProblem {
 
 struct FamilyFolder {
   std::string id;
-  std::vector<ModelPackage> variants;     // sorted by id
+  std::vector<ModelPackage> variants;  // sorted by id
   std::vector<VariantProblem> problems;
 };
 

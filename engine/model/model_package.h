@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "engine/model/bert_config.h"
 #include "engine/model/bert_weights.h"
 
@@ -26,8 +27,8 @@ struct TaskSpec {
   TaskKind kind = TaskKind::kRelevance;
   int score_index = 0;  // which logit is the score of a pair
   OutputActivation activation = OutputActivation::kSigmoid;
-  int max_tokens = 512;              // longest pair, special tokens included
-  std::vector<std::string> labels;   // one a logit
+  int max_tokens = 512;             // longest pair, special tokens included
+  std::vector<std::string> labels;  // one a logit
 };
 
 struct TokenizerSpec {
@@ -39,7 +40,7 @@ struct TokenizerSpec {
 
 struct Quality {
   double ndcg10 = 0;
-  double ci_low = 0;   // 95 % bootstrap interval
+  double ci_low = 0;  // 95 % bootstrap interval
   double ci_high = 0;
   int num_queries = 0;
   std::string dataset_id;
@@ -57,7 +58,7 @@ struct ModelPackage {
   TokenizerSpec tokenizer;
   std::optional<Quality> quality;  // absent: chosen only by pin, or when it is alone
   int64_t num_parameters = 0;
-  int64_t weight_bytes = 0;  // as stored
+  int64_t weight_bytes = 0;             // as stored
   std::shared_ptr<const void> storage;  // keeps the tensors alive; shared by derived variants
 };
 
