@@ -3,9 +3,10 @@
 
 The reference mixes Unicode versions (categories of version 8, normalization of version 9,
 lower-casing of the newest); utf8proc has one. Every code point is asked of both, and what differs
-becomes data. Run it with the project's Python when either of them changes:
+becomes data. When either of them changes:
 
-    python server/text/make_unicode_differences.py > server/text/unicode_differences.h
+    .venv/bin/python server/text/make_unicode_differences.py > server/text/unicode_differences.h
+    clang-format-16 -i server/text/unicode_differences.h
 """
 
 import ctypes
@@ -25,6 +26,43 @@ LOW, HIGH = "\u0334", "\u0345"  # combining classes 1 and 240
 # Decided in the code by the rule that BERT states, not by a table.
 DROPPED_BY_RULE = (0, 0xFFFD)
 KEPT_BY_RULE = (0x9, 0xA, 0xD)
+FIRST_BEYOND_ASCII = 0x80  # all ASCII symbols are punctuation by rule
+SPECIAL_LOWER_CASE = 0x130  # the only lower case of two characters
+
+COMMENTS = {
+    "kNotControl": "Control characters to utf8proc, kept by the reference.",
+    "kMark": "Non-spacing marks to the reference alone.",
+    "kNotMark": "Non-spacing marks to utf8proc alone.",
+    "kPunctuation": "Punctuation to the reference alone.",
+    "kNotPunctuation": "Punctuation to utf8proc alone.",
+    "kNotCombining": "Combining class 0 to the reference alone.",
+    "kNotDecomposed": "Decomposed by utf8proc alone.",
+}
+
+HEAD = """\
+// SPDX-License-Identifier: Apache-2.0
+// Where Hugging Face tokenizers and utf8proc disagree about a code point, because their
+// Unicode versions differ. Written by make_unicode_differences.py, not by hand, from
+// tokenizers {reference} and utf8proc with Unicode {ours}.
+#pragma once
+
+#include <string_view>
+
+namespace tailor::unicode_differences {{
+
+// The version that these differences are differences from.
+inline constexpr std::string_view kUtf8procUnicodeVersion = "{ours}";
+
+struct CodePointRange {{
+  char32_t first;
+  char32_t last;
+}};
+
+struct LowerCase {{
+  char32_t upper;
+  char32_t lower;
+}};
+"""
 
 
 class Utf8proc:
@@ -43,15 +81,19 @@ class Utf8proc:
         self._buffer = (ctypes.c_int32 * 32)()
 
     def category(self, code: int) -> int:
+        """General category, as utf8proc numbers them."""
         return int(self.library.utf8proc_get_property(code).contents.category)
 
     def combining_class(self, code: int) -> int:
+        """Canonical combining class."""
         return int(self.library.utf8proc_get_property(code).contents.combining_class)
 
     def lower(self, code: int) -> str:
+        """Simple lower case."""
         return chr(self.library.utf8proc_tolower(code))
 
     def decompose(self, code: int) -> str:
+        """Full canonical decomposition."""
         last = ctypes.c_int(0)
         count = self.library.utf8proc_decompose_char(
             code, self._buffer, 32, DECOMPOSE, ctypes.byref(last)
@@ -67,10 +109,12 @@ def bert(**steps: bool) -> Callable[[str], str]:
 
 
 def code_points() -> Iterator[int]:
+    """Yield all of them but surrogates."""
     return (code for code in range(0x110000) if not 0xD800 <= code < 0xE000)
 
 
 def ranges(codes: Iterable[int]) -> list[tuple[int, int]]:
+    """Join neighbours to (first, last)."""
     found: list[tuple[int, int]] = []
     for code in sorted(codes):
         if found and found[-1][1] + 1 == code:
@@ -81,6 +125,7 @@ def ranges(codes: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def print_ranges(name: str, comment: str, codes: Iterable[int]) -> None:
+    """Print one array of the header."""
     found = ranges(codes)
     print(f"// {comment}\ninline constexpr CodePointRange {name}[] = {{")
     for start in range(0, len(found), 4):
@@ -96,65 +141,80 @@ def reference_combines(nfd: NFD, code: int) -> bool:
     return any(nfd.normalize_str(text) != text for text in swapped)
 
 
-def main() -> int:
-    ours = Utf8proc()
-    clean, strip, lower = bert(clean_text=True), bert(strip_accents=True), bert(lowercase=True)
-    nfd, split = NFD(), BertPreTokenizer().pre_tokenize_str
-    kept, marks, not_marks, punctuation, not_punctuation = [], [], [], [], []
-    not_combining, not_decomposed, lowered = [], [], []
-    for code in code_points():
-        char, category = chr(code), ours.category(code)
-        if clean(char) == "":
-            if category not in CONTROL and code not in DROPPED_BY_RULE:
-                sys.exit(f"U+{code:04X} is dropped by the reference alone: no table for that")
-        elif category in CONTROL and code not in KEPT_BY_RULE:
-            kept.append(code)
-        is_punctuation = len(split(f"a{char}b")) == 3
-        if is_punctuation and category not in PUNCTUATION and code > 0x7F:
-            punctuation.append(code)
-        if not is_punctuation and category in PUNCTUATION:
-            not_punctuation.append(code)
-        decomposed = ours.decompose(code)
-        if nfd.normalize_str(char) != decomposed:
-            if nfd.normalize_str(char) != char:
-                sys.exit(f"U+{code:04X} decomposes in another way: no table for that")
-            not_decomposed.append(code)
-        if decomposed == char:
-            is_mark = strip(char) == ""
-            if is_mark and category != MN:
-                marks.append(code)
-            if not is_mark and category == MN:
-                not_marks.append(code)
-            combines = reference_combines(nfd, code)
-            if combines and ours.combining_class(code) == 0:
-                sys.exit(f"U+{code:04X} combines in the reference alone: no table for that")
-            if not combines and ours.combining_class(code) != 0:
-                not_combining.append(code)
-        if lower(char) != ours.lower(code) and code != 0x130:
-            lowered.append((code, lower(char)))
-    if any(len(text) != 1 for _, text in lowered):
-        sys.exit("a lower-casing to several characters besides U+0130: no table for that")
+class Differences:
+    """What differs, found one code point at a time."""
 
-    print("// SPDX-License-Identifier: Apache-2.0")
-    print("// Where Hugging Face tokenizers and utf8proc disagree about a code point, because their")
-    print("// Unicode versions differ. Written by make_unicode_differences.py, not by hand, from")
-    print(f"// tokenizers {tokenizers.__version__} and utf8proc with Unicode {ours.version}.")
-    print("#pragma once\n\n#include <string_view>\n\nnamespace tailor::unicode_differences {\n")
-    print("// The version that these differences are differences from.")
-    print(f'inline constexpr std::string_view kUtf8procUnicodeVersion = "{ours.version}";\n')
-    print("struct CodePointRange {\n  char32_t first;\n  char32_t last;\n};\n")
-    print("struct LowerCase {\n  char32_t upper;\n  char32_t lower;\n};\n")
-    print_ranges("kNotControl", "Control characters to utf8proc, kept by the reference.", kept)
-    print_ranges("kMark", "Non-spacing marks to the reference alone.", marks)
-    print_ranges("kNotMark", "Non-spacing marks to utf8proc alone.", not_marks)
-    print_ranges("kPunctuation", "Punctuation to the reference alone.", punctuation)
-    print_ranges("kNotPunctuation", "Punctuation to utf8proc alone.", not_punctuation)
-    print_ranges("kNotCombining", "Combining class 0 to the reference alone.", not_combining)
-    print_ranges("kNotDecomposed", "Decomposed by utf8proc alone.", not_decomposed)
-    print("// Lower-cased differently; the reference's form.\ninline constexpr LowerCase kLowerCase[] = {")
-    for start in range(0, len(lowered), 4):
-        row = lowered[start : start + 4]
-        print("    " + ", ".join(f"{{0x{u:X}, 0x{ord(text):X}}}" for u, text in row) + ",")
+    def __init__(self, ours: Utf8proc) -> None:
+        self.ours = ours
+        self.clean = bert(clean_text=True)
+        self.strip = bert(strip_accents=True)
+        self.lower = bert(lowercase=True)
+        self.nfd = NFD()
+        self.split = BertPreTokenizer().pre_tokenize_str
+        self.ranges: dict[str, list[int]] = {name: [] for name in COMMENTS}
+        self.lowered: list[tuple[int, str]] = []
+
+    def compare(self, code: int) -> None:
+        """Ask both about ``code``; ends the program where no table can hold the difference."""
+        self._compare_control(code)
+        self._compare_punctuation(code)
+        self._compare_decomposition(code)
+        lower = self.lower(chr(code))
+        if lower != self.ours.lower(code) and code != SPECIAL_LOWER_CASE:
+            if len(lower) != 1:
+                sys.exit(f"U+{code:04X} lower-cases to several characters: no table for that")
+            self.lowered.append((code, lower))
+
+    def _compare_control(self, code: int) -> None:
+        is_control = self.ours.category(code) in CONTROL
+        if self.clean(chr(code)) == "":
+            if not is_control and code not in DROPPED_BY_RULE:
+                sys.exit(f"U+{code:04X} is dropped by the reference alone: no table for that")
+        elif is_control and code not in KEPT_BY_RULE:
+            self.ranges["kNotControl"].append(code)
+
+    def _compare_punctuation(self, code: int) -> None:
+        theirs = len(self.split(f"a{chr(code)}b")) == 3
+        ours = self.ours.category(code) in PUNCTUATION
+        if theirs and not ours and code >= FIRST_BEYOND_ASCII:
+            self.ranges["kPunctuation"].append(code)
+        if ours and not theirs:
+            self.ranges["kNotPunctuation"].append(code)
+
+    def _compare_decomposition(self, code: int) -> None:
+        char, decomposed = chr(code), self.ours.decompose(code)
+        theirs = self.nfd.normalize_str(char)
+        if theirs != decomposed:
+            if theirs != char:
+                sys.exit(f"U+{code:04X} decomposes in another way: no table for that")
+            self.ranges["kNotDecomposed"].append(code)
+        elif decomposed == char:
+            self._compare_mark(code)
+
+    def _compare_mark(self, code: int) -> None:
+        is_mark = self.strip(chr(code)) == ""
+        if is_mark != (self.ours.category(code) == MN):
+            self.ranges["kMark" if is_mark else "kNotMark"].append(code)
+        combines = reference_combines(self.nfd, code)
+        if combines != (self.ours.combining_class(code) != 0):
+            if combines:
+                sys.exit(f"U+{code:04X} combines in the reference alone: no table for that")
+            self.ranges["kNotCombining"].append(code)
+
+
+def main() -> int:
+    """Print the header."""
+    ours = Utf8proc()
+    differences = Differences(ours)
+    for code in code_points():
+        differences.compare(code)
+    print(HEAD.format(reference=tokenizers.__version__, ours=ours.version))
+    for name, comment in COMMENTS.items():
+        print_ranges(name, comment, differences.ranges[name])
+    print("// Lower-cased differently; the reference's form.")
+    print("inline constexpr LowerCase kLowerCase[] = {")
+    for upper, lower in differences.lowered:
+        print(f"    {{0x{upper:X}, 0x{ord(lower):X}}},")
     print("};\n\n}  // namespace tailor::unicode_differences")
     return 0
 

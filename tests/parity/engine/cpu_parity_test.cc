@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CPU engine against the reference, f32: every kind of model and batch that issues are made of,
+// on several thread counts. TAILOR_PARITY_ISA forces an instruction set (one a process: product.h);
+// CMakeLists.txt registers the tests once for each. Tolerances: docs/numerics.md.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+
+#include "gtest/gtest.h"
+
+#include "engine/backend_factory.h"
+#include "engine/cpu/cpu_isa.h"
+#include "tests/parity/engine/random_model.h"
+
+namespace tailor {
+namespace {
+
+using testing::EqualLayers;
+using testing::RandomBatch;
+using testing::RandomModel;
+
+constexpr BatchLimits kLimits = {
+    .max_tokens = 4096, .max_sequences = 128, .max_sequence_tokens = 512};
+
+std::string ForcedIsa() {
+  const char* isa = std::getenv("TAILOR_PARITY_ISA");
+  return isa == nullptr ? "auto" : isa;
+}
+
+std::unique_ptr<Backend> Cpu(int threads) {
+  auto backend = CreateBackend({.threads = threads, .cpu_isa = ForcedIsa(), .limits = kLimits});
+  EXPECT_TRUE(backend.ok()) << backend.status();
+  return *std::move(backend);
+}
+
+std::vector<float> Outputs(Backend& backend, const LoadedCut& cut, const Batch& batch) {
+  std::vector<float> outputs(static_cast<size_t>(batch.num_sequences()) * cut.num_outputs);
+  const absl::Status status = backend.Run(cut.cut, batch, outputs);
+  EXPECT_TRUE(status.ok()) << status;
+  return outputs;
+}
+
+LoadedCut LoadInto(Backend& backend, const ModelPackage& package) {
+  auto cut = backend.Load(package);
+  EXPECT_TRUE(cut.ok()) << cut.status();
+  return *std::move(cut);
+}
+
+// Prints and checks the worst element.
+void ExpectNear(const std::vector<float>& actual, const std::vector<float>& expected, double bound,
+                const std::string& what) {
+  ASSERT_EQ(actual.size(), expected.size());
+  size_t worst = 0;
+  double difference = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    const double d = std::abs(static_cast<double>(actual[i]) - expected[i]);
+    EXPECT_TRUE(std::isfinite(d)) << what << " element " << i;
+    if (d > difference) {
+      difference = d;
+      worst = i;
+    }
+  }
+  if (actual.empty()) return;
+  std::printf("  %-44s worst element %4zu: expected %+.7f, got %+.7f, difference %.1e\n",
+              what.c_str(), worst, expected[worst], actual[worst], difference);
+  EXPECT_LE(difference, bound) << what;
+}
+
+std::map<std::string, BertConfig> Configs() {
+  std::map<std::string, BertConfig> configs;
+  configs["bert"] = EqualLayers(64, 4, 128, 3);
+  configs["wide_head"] = EqualLayers(128, 2, 256, 2);
+  configs["odd_head_26"] = EqualLayers(104, 4, 208, 2);
+  configs["odd_sizes"] = EqualLayers(60, 5, 77, 2);
+  configs["family_384"] = EqualLayers(384, 12, 1536, 1);
+
+  BertConfig pruned = EqualLayers(64, 4, 128, 3);
+  pruned.layers[0].num_heads = 3;
+  pruned.layers[1].head_dim = 26;
+  pruned.layers[1].ffn_dim = 50;
+  pruned.layers[2].num_heads = 1;
+  pruned.layers[2].ffn_dim = 7;
+  configs["pruned"] = pruned;
+
+  BertConfig tied = EqualLayers(64, 4, 128, 4);
+  for (LayerShape& layer : tied.layers) layer.attention = layer.ffn = 0;
+  configs["tied"] = tied;
+
+  BertConfig mean = EqualLayers(64, 4, 128, 2);
+  mean.head = {.kind = HeadKind::kEmbedding,
+               .pooler = PoolerActivation::kNone,
+               .pooling = Pooling::kMean,
+               .normalize = true,
+               .num_outputs = 64};
+  configs["mean_embedding"] = mean;
+  BertConfig cls = mean;
+  cls.head.pooling = Pooling::kCls;
+  cls.head.normalize = false;
+  configs["cls_embedding"] = cls;
+
+  BertConfig labels = EqualLayers(64, 4, 128, 2);
+  labels.head.num_outputs = 3;
+  configs["three_labels"] = labels;
+
+  BertConfig distil = EqualLayers(64, 4, 128, 2);
+  distil.num_token_types = 0;
+  distil.head.pooler = PoolerActivation::kRelu;
+  configs["distilbert"] = distil;
+
+  BertConfig gelu_tanh = EqualLayers(64, 4, 128, 2);
+  gelu_tanh.activation = HiddenActivation::kGeluTanh;
+  gelu_tanh.head.pooler = PoolerActivation::kTanhRelu;
+  configs["gelu_tanh"] = gelu_tanh;
+  BertConfig relu = EqualLayers(64, 4, 128, 2);
+  relu.activation = HiddenActivation::kRelu;
+  relu.head.pooler = PoolerActivation::kNone;
+  configs["relu"] = relu;
+  return configs;
+}
+
+std::map<std::string, std::vector<int>> Batches() {
+  std::vector<int> long_and_short(32, 5);
+  long_and_short[9] = 300;
+  std::vector<int> sixty_four(64);
+  std::iota(sixty_four.begin(), sixty_four.end(), 1);
+  return {{"one_token", {1}},
+          {"one_sequence", {37}},
+          {"odd_lengths", {1, 3, 17, 33, 65, 7, 127}},
+          {"maximum_length", {512}},
+          {"one_long_31_short", long_and_short},
+          {"sixty_four", sixty_four}};
+}
+
+class CpuParity : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    const std::string isa = ForcedIsa();
+    if (isa == "auto") return;
+    const auto chosen = ChooseCpuIsa(isa);
+    if (!chosen.ok()) GTEST_SKIP() << chosen.status();
+  }
+};
+
+TEST_P(CpuParity, AgreesWithTheReference) {
+  const BertConfig config = Configs().at(GetParam());
+  const ModelPackage package = RandomModel(config, 17);
+  auto reference = CreateBackend({.device = Device::kReference, .limits = kLimits});
+  const LoadedCut reference_cut = LoadInto(**reference, package);
+  std::map<std::string, std::vector<float>> expected;
+  for (const auto& [name, lengths] : Batches()) {
+    expected[name] = Outputs(**reference, reference_cut, RandomBatch(lengths, config, 5));
+  }
+  for (const int threads : {1, 2, 3, 8}) {
+    const std::unique_ptr<Backend> cpu = Cpu(threads);
+    const LoadedCut cut = LoadInto(*cpu, package);
+    for (const auto& [name, lengths] : Batches()) {
+      ExpectNear(Outputs(*cpu, cut, RandomBatch(lengths, config, 5)), expected[name], 1e-4,
+                 GetParam() + "/" + name + "/" + std::to_string(threads));
+    }
+  }
+}
+
+TEST_P(CpuParity, APairDoesNotDependOnItsBatch) {
+  const BertConfig config = Configs().at(GetParam());
+  const ModelPackage package = RandomModel(config, 23);
+  const std::vector<int> lengths = {40, 7, 120, 1, 64, 33, 33, 90, 15};
+  const Batch batch = RandomBatch(lengths, config, 3);
+  for (const int threads : {1, 2, 3}) {
+    const std::unique_ptr<Backend> cpu = Cpu(threads);
+    const LoadedCut cut = LoadInto(*cpu, package);
+    const std::vector<float> together = Outputs(*cpu, cut, batch);
+    Batch reversed;
+    std::vector<float> alone(together.size());
+    std::vector<float> backwards(together.size());
+    for (int i = batch.num_sequences() - 1; i >= 0; --i) {
+      const std::span ids =
+          std::span(batch.token_ids).subspan(batch.sequence_offsets[i], batch.sequence_tokens(i));
+      const std::span types = std::span(batch.token_type_ids)
+                                  .subspan(batch.sequence_offsets[i], batch.sequence_tokens(i));
+      reversed.Append(ids, types);
+      Batch single;
+      single.Append(ids, types);
+      const std::vector<float> output = Outputs(*cpu, cut, single);
+      std::copy(output.begin(), output.end(), alone.begin() + i * cut.num_outputs);
+    }
+    const std::vector<float> output = Outputs(*cpu, cut, reversed);
+    for (int i = 0; i < batch.num_sequences(); ++i) {
+      std::copy_n(output.begin() + (batch.num_sequences() - 1 - i) * cut.num_outputs,
+                  cut.num_outputs, backwards.begin() + i * cut.num_outputs);
+    }
+    const std::string suffix = "/" + std::to_string(threads);
+    ExpectNear(alone, together, 1e-5, GetParam() + "/alone" + suffix);
+    ExpectNear(backwards, together, 1e-5, GetParam() + "/reversed" + suffix);
+  }
+}
+
+std::vector<std::string> ConfigNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, config] : Configs()) names.push_back(name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CpuParity, ::testing::ValuesIn(ConfigNames()),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace tailor
