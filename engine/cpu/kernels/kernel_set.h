@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function of each kind, all compiled for the same instruction set.
+#pragma once
+
+#include "engine/cpu/kernels/attention.h"
+#include "engine/cpu/kernels/bias_activation.h"
+#include "engine/cpu/kernels/bias_residual_layer_norm.h"
+#include "engine/cpu/kernels/embed_layer_norm.h"
+
+namespace tailor {
+
+struct KernelSet {
+  bool has_bf16_outputs;  // whether the out_bf16 pointers may be used
+  EmbedLayerNormFn embed_layer_norm;
+  BiasResidualLayerNormFn bias_residual_layer_norm;
+  BiasActivationFn bias_activation;
+  AttentionFn attention;
+};
+
+// Calling a function of a set that the host lacks is an illegal instruction: kernel_table.h
+// chooses.
+namespace portable {
+extern const KernelSet kKernels;
+}
+namespace avx2 {
+extern const KernelSet kKernels;
+}
+namespace avx512 {
+extern const KernelSet kKernels;
+}
+namespace amx {
+extern const KernelSet kKernels;
+}
+
+}  // namespace tailor

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// One variant as the CPU engine keeps it: weights in the layout of their products, the rest as f32.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "engine/cpu/kernels/bias_activation.h"
+#include "engine/cpu/product.h"
+#include "engine/model/model_package.h"
+
+namespace tailor {
+
+struct PackedLinear {
+  const Product* product = nullptr;
+  PackedMatrix matrix;
+  std::vector<float>
+      bias;  // [out], for the kernel after the product; empty when the product adds it
+};
+
+struct PackedNorm {
+  std::vector<float> gamma, beta;  // [hidden]
+};
+
+// 1/sqrt(head_dim) is folded into the query's weights and bias.
+struct PackedAttention {
+  PackedLinear query_key_value;   // of layers that compute every row
+  PackedLinear query, key_value;  // of a last layer whose head reads first rows only
+  PackedLinear output;
+  PackedNorm norm;
+};
+
+struct PackedFfn {
+  PackedLinear in, out;
+  PackedNorm norm;
+};
+
+struct PackedModel {
+  BertConfig config;
+  WeightFormat format = WeightFormat::kF32;
+  KernelActivation activation = KernelActivation::kGeluErf;
+  // Whether only the first row of each sequence passes the last layer after its keys and values.
+  bool reads_first_rows = false;
+  std::vector<float> word_embeddings, position_embeddings, token_type_embeddings;
+  PackedNorm embedding_norm;
+  std::vector<PackedAttention> attention;
+  std::vector<PackedFfn> ffn;
+  PackedLinear pooler;                                    // product is null without one
+  std::vector<float> classifier_weight, classifier_bias;  // [num_outputs, hidden], [num_outputs]
+
+  size_t bytes = 0;
+  size_t scratch_bytes = 0;          // the most that one of its products wants
+  std::vector<std::string> kernels;  // each distinct product, with what oneDNN chose for it
+
+  int max_attention_dim() const;
+  int max_head_dim() const;
+  int max_ffn_dim() const;
+};
+
+// FailedPrecondition when a shape has no fast product.
+absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library);
+
+}  // namespace tailor

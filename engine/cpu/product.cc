@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cpu/product.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "oneapi/dnnl/dnnl.hpp"
+
+// clang-16 of Debian comes without <omp.h>; these two are stable C symbols of libgomp.
+extern "C" int omp_get_max_threads();
+extern "C" void omp_set_num_threads(int);
+
+namespace tailor {
+namespace {
+
+using dnnl::memory;
+
+// A oneDNN primitive keeps the thread count of its creation. With one, it runs on the caller and no
+// second pool of threads is ever woken; the engine's own team divides the rows.
+class SingleThreadedOneDnn {
+ public:
+  SingleThreadedOneDnn() : previous_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~SingleThreadedOneDnn() { omp_set_num_threads(previous_); }
+  SingleThreadedOneDnn(const SingleThreadedOneDnn&) = delete;
+  SingleThreadedOneDnn& operator=(const SingleThreadedOneDnn&) = delete;
+
+ private:
+  const int previous_;
+};
+
+dnnl::cpu_isa OneDnnIsa(CpuIsa isa) {
+  switch (isa) {
+    case CpuIsa::kPortable:
+      return dnnl::cpu_isa::sse41;
+    case CpuIsa::kAvx2:
+      return dnnl::cpu_isa::avx2;
+    case CpuIsa::kAvx512:
+      return dnnl::cpu_isa::avx512_core;
+    case CpuIsa::kAmx:
+      return dnnl::cpu_isa::avx512_core_amx;
+  }
+  return dnnl::cpu_isa::sse41;
+}
+
+std::string SpecName(const ProductSpec& spec) {
+  return absl::StrCat(spec.out, "x", spec.in,
+                      spec.format == WeightFormat::kBf16 ? " bf16" : " f32");
+}
+
+memory::data_type InputType(WeightFormat format) {
+  return format == WeightFormat::kBf16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+// Largest first: it decides the layout of the weights, and the others must accept it.
+std::vector<int> Buckets() {
+  std::vector<int> buckets;
+  for (int rows = kMaxProductRows; rows > 0; --rows) {
+    if (ProductRows(rows) == rows) buckets.push_back(rows);
+  }
+  return buckets;
+}
+
+}  // namespace
+
+struct PackedMatrix::Impl {
+  memory weight;
+  memory bias;  // empty without one
+  size_t bytes = 0;
+};
+
+PackedMatrix::PackedMatrix() = default;
+PackedMatrix::PackedMatrix(PackedMatrix&&) noexcept = default;
+PackedMatrix& PackedMatrix::operator=(PackedMatrix&&) noexcept = default;
+PackedMatrix::~PackedMatrix() = default;
+
+size_t PackedMatrix::bytes() const { return impl_ == nullptr ? 0 : impl_->bytes; }
+
+struct Product::Impl {
+  // One bucket's primitive, and for each thread the three memories whose pointers change from call
+  // to call.
+  struct Bucket {
+    dnnl::primitive primitive;
+    struct Pointers {
+      memory x, y, scratch;
+    };
+    std::vector<Pointers> threads;
+  };
+
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  memory::desc weight;
+  std::vector<dnnl::stream> streams;  // one a thread
+  std::vector<Bucket> buckets;
+  std::vector<int> bucket_of_rows;  // [kMaxProductRows + 1]
+
+  // Adds a bucket for `rows`; returns what oneDNN chose and the scratch that it wants.
+  std::pair<std::string, size_t> Add(const ProductSpec& spec, int rows, int threads) {
+    const memory::desc x({rows, spec.in}, InputType(spec.format), memory::format_tag::ab);
+    const memory::desc y({rows, spec.out}, memory::data_type::f32, memory::format_tag::ab);
+    const memory::desc bias({1, spec.out}, memory::data_type::f32, memory::format_tag::ab);
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::matmul::primitive_desc chosen(
+        spec.has_bias ? dnnl::matmul::desc(x, weight, bias, y) : dnnl::matmul::desc(x, weight, y),
+        attributes, engine);
+    weight = chosen.weights_desc();
+    Bucket& bucket = buckets.emplace_back();
+    bucket.primitive = dnnl::matmul(chosen);
+    for (int t = 0; t < threads; ++t) {
+      bucket.threads.push_back({memory(x, engine, DNNL_MEMORY_NONE),
+                                memory(y, engine, DNNL_MEMORY_NONE),
+                                memory(chosen.scratchpad_desc(), engine, DNNL_MEMORY_NONE)});
+    }
+    return {chosen.impl_info_str(), chosen.scratchpad_desc().get_size()};
+  }
+};
+
+Product::Product() = default;
+Product::~Product() = default;
+
+absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
+                                           std::span<const float> bias) const {
+  TAILOR_CHECK(weight.size() == static_cast<size_t>(spec_.out) * spec_.in);
+  const SingleThreadedOneDnn single_threaded;
+  try {
+    PackedMatrix matrix;
+    matrix.impl_ = std::make_unique<PackedMatrix::Impl>();
+    PackedMatrix::Impl& packed = *matrix.impl_;
+    // [out, in] row-major is [in, out] column-major, which is what a matmul multiplies with.
+    const memory::desc stored({spec_.in, spec_.out}, memory::data_type::f32,
+                              memory::format_tag::ba);
+    memory source(stored, impl_->engine, const_cast<float*>(weight.data()));
+    packed.weight = memory(impl_->weight, impl_->engine);
+    dnnl::stream stream(impl_->engine);
+    dnnl::reorder(source, packed.weight).execute(stream, source, packed.weight);
+    stream.wait();
+    packed.bytes = impl_->weight.get_size();
+    if (spec_.has_bias) {
+      TAILOR_CHECK(bias.size() == static_cast<size_t>(spec_.out));
+      packed.bias =
+          memory({{1, spec_.out}, memory::data_type::f32, memory::format_tag::ab}, impl_->engine);
+      std::copy(bias.begin(), bias.end(), static_cast<float*>(packed.bias.get_data_handle()));
+      packed.bytes += bias.size_bytes();
+    }
+    return matrix;
+  } catch (const dnnl::error& error) {
+    return absl::InternalError(
+        absl::StrCat("oneDNN could not pack ", SpecName(spec_), ": ", error.what()));
+  }
+}
+
+bool Product::Run(int thread, const PackedMatrix& matrix, const void* x, int rows, float* y,
+                  std::byte* scratch) const {
+  const Impl::Bucket& bucket = impl_->buckets[impl_->bucket_of_rows[rows]];
+  const Impl::Bucket::Pointers& pointers = bucket.threads[thread];
+  const dnnl_stream_t stream = impl_->streams[thread].get();
+  const auto point = [stream](const memory& m, const void* data) {
+    return dnnl_memory_set_data_handle_v2(m.get(), const_cast<void*>(data), stream) == dnnl_success;
+  };
+  if (!point(pointers.x, x) || !point(pointers.y, y) || !point(pointers.scratch, scratch)) {
+    return false;
+  }
+  const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, pointers.x.get()},
+                                       {DNNL_ARG_WEIGHTS, matrix.impl_->weight.get()},
+                                       {DNNL_ARG_DST, pointers.y.get()},
+                                       {DNNL_ARG_SCRATCHPAD, pointers.scratch.get()},
+                                       {DNNL_ARG_BIAS, matrix.impl_->bias.get(true)}};
+  return dnnl_primitive_execute(bucket.primitive.get(), stream, spec_.has_bias ? 5 : 4,
+                                arguments) == dnnl_success;
+}
+
+ProductLibrary::ProductLibrary(CpuIsa isa, int threads) : isa_(isa), threads_(threads) {}
+ProductLibrary::~ProductLibrary() = default;
+
+absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa isa, bool is_forced,
+                                                                       int threads) {
+  const dnnl::cpu_isa wanted = OneDnnIsa(isa);
+  // The call fails when the limit is fixed already; what counts is the limit that holds afterwards.
+  if (is_forced) dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(wanted));
+  const dnnl::cpu_isa effective = dnnl::get_effective_cpu_isa();
+  const bool reaches = (static_cast<unsigned>(effective) & static_cast<unsigned>(wanted)) ==
+                       static_cast<unsigned>(wanted);
+  if (!reaches || (is_forced && effective != wanted)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cpu_isa ", CpuIsaName(isa),
+                     ": oneDNN's limit, one for the process and fixed at first use, is 0x",
+                     absl::Hex(static_cast<unsigned>(effective)), ", expected 0x",
+                     absl::Hex(static_cast<unsigned>(wanted))));
+  }
+  return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, threads));
+}
+
+absl::StatusOr<const Product*> ProductLibrary::Get(const ProductSpec& spec) {
+  if (const auto found = products_.find(spec); found != products_.end()) {
+    return found->second.get();
+  }
+  const SingleThreadedOneDnn single_threaded;
+  std::unique_ptr<Product> product(new Product());
+  product->spec_ = spec;
+  try {
+    product->impl_ = std::make_unique<Product::Impl>();
+    Product::Impl& impl = *product->impl_;
+    impl.weight =
+        memory::desc({spec.in, spec.out}, InputType(spec.format), memory::format_tag::any);
+    for (int t = 0; t < threads_; ++t) impl.streams.emplace_back(impl.engine);
+    impl.bucket_of_rows.assign(kMaxProductRows + 1, 0);
+    for (const int rows : Buckets()) {
+      const auto [implementation, scratch_bytes] = impl.Add(spec, rows, threads_);
+      if (absl::StartsWith(implementation, "ref") && isa_ != CpuIsa::kPortable) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("product ", SpecName(spec), " with ", rows,
+                         " rows: expected a kernel of this host, got ", implementation));
+      }
+      if (!absl::StrContains(product->implementation_, implementation)) {
+        absl::StrAppend(&product->implementation_, product->implementation_.empty() ? "" : ", ",
+                        implementation);
+      }
+      product->scratch_bytes_ = std::max(product->scratch_bytes_, scratch_bytes);
+      impl.bucket_of_rows[rows] = static_cast<int>(impl.buckets.size()) - 1;
+    }
+    for (int rows = 1; rows <= kMaxProductRows; ++rows) {
+      impl.bucket_of_rows[rows] = impl.bucket_of_rows[ProductRows(rows)];
+    }
+  } catch (const dnnl::error& error) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("oneDNN has no product for ", SpecName(spec), ": ", error.what()));
+  }
+  return products_.emplace(spec, std::move(product)).first->second.get();
+}
+
+}  // namespace tailor

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cpu/workspace.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace tailor {
+namespace {
+
+// Products write whole buckets of rows (product.h), so every buffer has room for one more.
+constexpr size_t kBucketRows = 16;
+
+template <typename T>
+void GrowBuffer(AlignedBuffer<T>& buffer, size_t size) {
+  if (buffer.size() < size) buffer = AlignedBuffer<T>(size);
+}
+
+void GrowGroup(GroupMemory& group, size_t rows, const PackedModel& model, bool is_shared) {
+  const bool is_bf16 = model.format == WeightFormat::kBf16;
+  const size_t attention = model.max_attention_dim();
+  group.hidden.Grow(rows, model.config.hidden, true, is_bf16);
+  group.query_key_value[0].Grow(rows, 3 * attention, true, false);
+  if (is_shared) group.query_key_value[1].Grow(rows, 3 * attention, true, false);
+  group.context.Grow(rows, attention, !is_bf16, is_bf16);
+}
+
+}  // namespace
+
+void RowBuffer::Grow(size_t rows, size_t width, bool wants_f32, bool wants_bf16) {
+  const size_t size = (rows + kBucketRows) * width;
+  if (wants_f32) GrowBuffer(f32_, size);
+  if (wants_bf16) GrowBuffer(bf16_, size);
+}
+
+Rows RowBuffer::View(size_t width, bool wants_f32, bool wants_bf16) {
+  return {wants_f32 ? f32_.data() : nullptr, wants_bf16 ? bf16_.data() : nullptr, width};
+}
+
+Workspace::Workspace(const BatchLimits& limits, int threads)
+    : limits_(limits),
+      max_group_rows_(std::max(kGroupRows, limits.max_sequence_tokens)),
+      max_shared_rows_(threads == 1
+                           ? 0
+                           : std::min(limits.max_tokens,
+                                      std::max(kGroupRows * threads, limits.max_sequence_tokens))),
+      threads_(threads) {}
+
+void Workspace::Grow(const PackedModel& model) {
+  const bool is_bf16 = model.format == WeightFormat::kBf16;
+  const size_t hidden = model.config.hidden;
+  const size_t attention = model.max_attention_dim();
+  const size_t sequences = limits_.max_sequences;
+  if (max_shared_rows_ > 0) GrowGroup(shared_, max_shared_rows_, model, /*is_shared=*/true);
+  for (ThreadMemory& t : threads_) {
+    GrowGroup(t.group, max_group_rows_, model, /*is_shared=*/false);
+    t.product.Grow(kMaxProductRows, hidden, true, false);
+    t.inner.Grow(kMaxProductRows, model.max_ffn_dim(), true, is_bf16);
+    t.first_hidden.Grow(sequences, hidden, true, is_bf16);
+    t.first_query.Grow(sequences, attention, true, false);
+    t.first_context.Grow(sequences, attention, !is_bf16, is_bf16);
+    GrowBuffer(t.attention_scratch,
+               AttentionScratch(limits_.max_sequence_tokens, model.max_head_dim()));
+    GrowBuffer(t.product_scratch, model.scratch_bytes);
+    t.first_sequences.reserve(sequences);
+  }
+}
+
+}  // namespace tailor

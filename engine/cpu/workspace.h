@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every activation of the CPU engine, planned once from the loaded variants and the batch limits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "engine/api/batch.h"
+#include "engine/cpu/kernels/attention.h"
+#include "engine/cpu/packed_model.h"
+
+namespace tailor {
+
+// A view of rows of activations, in f32, in bf16 or in both.
+struct Rows {
+  float* f32 = nullptr;      // null: bf16 only
+  uint16_t* bf16 = nullptr;  // null: f32 only
+  size_t width = 0;
+
+  Rows From(size_t row) const {
+    return {f32 == nullptr ? nullptr : f32 + row * width,
+            bf16 == nullptr ? nullptr : bf16 + row * width, width};
+  }
+  // What a product reads: bf16 where it exists.
+  const void* product_input() const { return bf16 == nullptr ? static_cast<void*>(f32) : bf16; }
+};
+
+// Owns the memory for rows of any width up to the planned one.
+class RowBuffer {
+ public:
+  // Makes room for at least rows * width values of each wanted kind; keeps what is large enough.
+  void Grow(size_t rows, size_t width, bool wants_f32, bool wants_bf16);
+
+  // Rows of `width` (at most the planned one). A bf16 model reads its products' inputs as bf16.
+  Rows View(size_t width, bool wants_f32, bool wants_bf16);
+
+ private:
+  AlignedBuffer<float> f32_;
+  AlignedBuffer<uint16_t> bf16_;
+};
+
+// What attention needs of all rows of a group of sequences: one for each thread, or one that the
+// threads share.
+struct GroupMemory {
+  RowBuffer hidden;              // [rows, hidden]
+  RowBuffer query_key_value[2];  // [rows, 3 * attention_dim]; two, so that shared layers need one
+                                 // barrier each: the next layer's never overwrites what others read
+  RowBuffer context;             // [rows, attention_dim]
+};
+
+// What one thread needs for itself.
+struct ThreadMemory {
+  GroupMemory group;
+  RowBuffer product;        // [kMaxProductRows, hidden] outputs of the two products before a norm
+  RowBuffer inner;          // [kMaxProductRows, ffn_dim]
+  RowBuffer first_hidden;   // [max_sequences, hidden] first rows in front of the last layer's rest
+  RowBuffer first_query;    // [max_sequences, attention_dim]
+  RowBuffer first_context;  // [max_sequences, attention_dim]
+  AlignedBuffer<float> attention_scratch;
+  AlignedBuffer<std::byte> product_scratch;
+  std::vector<int> first_sequences;  // which sequence each of the first rows belongs to
+};
+
+class Workspace {
+ public:
+  Workspace(const BatchLimits& limits, int threads);
+
+  // Rows of a group: one more than this many tokens start the next group (but a sequence is never
+  // cut). Large enough for efficient products, small enough to stay in the second-level cache.
+  static constexpr int kGroupRows = 256;
+
+  // Makes everything large enough for `model` too. Allocates; Run never does.
+  void Grow(const PackedModel& model);
+
+  // Most rows that threads may share (SplitPlan): the longest sequence, or a group each.
+  int max_shared_rows() const { return max_shared_rows_; }
+  GroupMemory& shared() { return shared_; }
+  ThreadMemory& thread(int i) { return threads_[i]; }
+
+ private:
+  const BatchLimits limits_;
+  const int max_group_rows_;
+  const int max_shared_rows_;
+  GroupMemory shared_;
+  std::vector<ThreadMemory> threads_;
+};
+
+}  // namespace tailor

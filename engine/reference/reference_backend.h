@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arbiter of every test: BERT as the papers write it, one loop a formula, nothing fused. Sums
+// are taken in double, so that its own rounding never decides a comparison.
+#pragma once
+
+#include <memory>
+
+#include "engine/api/backend.h"
+
+namespace tailor {
+
+// Runs every format on every host. kBf16 packages are emulated: inputs and weights of the encoder's
+// products are rounded to bf16 first (docs/numerics.md), which defines what that format means.
+// Single-threaded and slow; allocates on every Run.
+std::unique_ptr<Backend> CreateReferenceBackend(const BatchLimits& limits);
+
+}  // namespace tailor
