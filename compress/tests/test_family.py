@@ -111,7 +111,7 @@ def test_folder_reloads_in_transformers_with_the_same_scores(
     space = finished.space
     dataset = space.dataset()
     folder = space.family / variant
-    model = BertForSequenceClassification.from_pretrained(folder).eval()
+    model = BertForSequenceClassification.from_pretrained(folder).train(False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert next(model.parameters()).dtype == torch.float32
     view, seed = VIEWS["E"], dataset.snapshot.seed

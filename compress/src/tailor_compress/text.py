@@ -79,14 +79,14 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Ids]:
 def truncated(query: int, document: int, max_len: int) -> tuple[int, int]:
     """Return the lengths after longest_first: the longer part loses tokens until the pair fits.
 
-    Equal parts share what is left, the document gets the odd token, as in Hugging Face.
+    When both lose, they share the room; an odd token goes to the part that was longer, to the
+    document when they were equal, as in Hugging Face.
     """
     room = max_len - _PAIR_SPECIALS
     if query + document <= room:
         return query, document
-    if min(query, document) > room // 2:
-        return room // 2, room - room // 2
-    return (query, room - query) if query <= document else (room - document, document)
+    short = min(query, document, room // 2)
+    return (room - short, short) if query > document else (short, room - short)
 
 
 class PairLayout:

@@ -69,15 +69,9 @@ def _layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> T
 
 
 def first_states(
-    model: BertForSequenceClassification,
-    batch: Padded,
-    apply: Apply = plain,
-    taps: list[Tensor] | None = None,
+    model: BertForSequenceClassification, batch: Padded, apply: Apply = plain
 ) -> Tensor:
-    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights.
-
-    ``taps``, when given, receives the output of every layer but the last, each [n, length, hidden].
-    """
+    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights."""
     emb: Any = model.bert.embeddings
     positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
     x: Tensor = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments)
@@ -86,18 +80,12 @@ def first_states(
     *inner, last = model.bert.encoder.layer
     for layer in inner:
         x = _layer(layer, x, bias, apply, x)
-        if taps is not None:
-            taps.append(x)
     return _layer(last, x, bias, apply, x[:, :1])[:, 0]
 
 
-def head(model: Any, states: Tensor) -> Tensor:
-    """Return the raw scores [n] in f32 of [CLS] rows; the head computes in f32."""
+def logits(model: Any, batch: Padded, apply: Apply = plain) -> Tensor:
+    """Return the raw scores [n] in f32 of a model with one label; the head computes in f32."""
     dense = model.bert.pooler.dense
-    scores: Tensor = model.classifier(torch.tanh(dense(states.to(dense.weight.dtype))))
+    states = first_states(model, batch, apply).to(dense.weight.dtype)
+    scores: Tensor = model.classifier(torch.tanh(dense(states)))
     return scores.squeeze(-1)
-
-
-def logits(model: BertForSequenceClassification, batch: Padded, apply: Apply = plain) -> Tensor:
-    """Return the raw scores [n] of a model with one label."""
-    return head(model, first_states(model, batch, apply))

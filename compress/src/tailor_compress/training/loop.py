@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
@@ -85,9 +85,8 @@ def train(
     schedule: Schedule,
     checkpoint: Path,
     stage: str,
-    extra: nn.Module | None = None,
 ) -> float:
-    """Train ``model`` in place (and ``extra``, if any) and return the seconds spent in total.
+    """Train ``model`` in place and return the seconds spent in total.
 
     Continues from ``checkpoint`` if it is there; the result is the same as without the break,
     because step n depends only on the weights and on n. The last checkpoint is kept: a repeated
@@ -96,7 +95,7 @@ def train(
     """
     set_precision(model, schedule.precision)
     model.train(False)
-    parameters = [*model.parameters(), *(extra.parameters() if extra is not None else ())]
+    parameters = list(model.parameters())
     optimizer = MasterAdamW(parameters, schedule.weight_decay, schedule.clip)
     names = [(name, list(p.shape)) for name, p in model.named_parameters()]
     settings = {k: v for k, v in asdict(schedule).items() if k != "checkpoint_steps"}
