@@ -25,12 +25,3 @@ def listwise_distillation(student: Tensor, teacher: Tensor, temperature: float) 
     found = functional.log_softmax(student / temperature, dim=-1)
     loss = functional.kl_div(found, target, reduction="batchmean", log_target=True)
     return loss * temperature**2
-
-
-def margin_mse(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared error of the margins right - wrong, both [lists, n] (Hofstaetter et al., 2020).
-
-    It also fixes the scale of the scores, which the softmax leaves free up to a shift.
-    """
-    margin = student[:, :1] - student[:, 1:]
-    return functional.mse_loss(margin, teacher[:, :1] - teacher[:, 1:])
