@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/inspect_command.h"
+
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "cli/inspect_report.h"
+
+#include "engine/model/family_folder.h"
+
+namespace tailor {
+namespace {
+
+constexpr int kExitGood = 0;
+constexpr int kExitProblems = 1;
+constexpr int kExitNothing = 78;  // EX_CONFIG, as `tailor serve` on such a folder
+
+}  // namespace
+
+int Inspect(const std::filesystem::path& folder, bool as_json, std::ostream& out,
+            std::ostream& error) {
+  const absl::StatusOr<FamilyFolder> family = LoadFamilyFolder(folder);
+  if (!family.ok()) {
+    error << "tailor inspect: " << family.status().message() << "\n";
+    return kExitNothing;
+  }
+  out << (as_json ? InspectJson(*family) : InspectTable(*family)) << std::flush;
+  if (family->variants.empty()) return kExitNothing;
+  return family->problems.empty() ? kExitGood : kExitProblems;
+}
+
+void AddInspectCommand(CLI::App& app, int* exit_code) {
+  struct Options {
+    std::string folder;
+    bool as_json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "inspect", "Shows the variants of a family folder, and what is wrong with it");
+  command->add_option("DIR", options->folder, "A family, or one model folder")->required();
+  command->add_flag("--json", options->as_json, "One JSON object instead of a table");
+  command->callback([options, exit_code] {
+    *exit_code = Inspect(options->folder, options->as_json, std::cout, std::cerr);
+  });
+}
+
+}  // namespace tailor

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tailor inspect DIR`: a family's variants as a table, and what is wrong with the others.
+#pragma once
+
+#include <filesystem>
+#include <ostream>
+
+#include "CLI/CLI.hpp"
+
+namespace tailor {
+
+// Registers the sub-command. Its callback stores Inspect's result in *exit_code.
+void AddInspectCommand(CLI::App& app, int* exit_code);
+
+// Prints the family to `out`, or why it cannot be read to `error`. Returns 0 when all variants are
+// good, 1 when some were refused, 78 when none can be loaded.
+int Inspect(const std::filesystem::path& folder, bool as_json, std::ostream& out,
+            std::ostream& error);
+
+}  // namespace tailor
