@@ -7,6 +7,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "base/thread.h"
+
 namespace tailor {
 namespace {
 
@@ -40,6 +42,33 @@ TEST(TokenizerTest, LimitKeepsThePrefixOfTheWholeEncoding) {
                                             whole.ids.begin() + static_cast<ptrdiff_t>(kept)));
     EXPECT_EQ(cut.is_truncated, limit < whole.ids.size());
   }
+}
+
+// Under ThreadSanitizer this shows that encoding writes nothing that is shared.
+TEST(TokenizerTest, ThreadsShareOneTokenizer) {
+  const Tokenizer tokenizer = MakeTokenizer();
+  const std::string text = "hello W\u00D6RLDS! [SEP] \uD55C " + std::string(200, 'x');
+  const EncodedText expected = tokenizer.EncodeText(text);
+  std::vector<EncodedText> actual(4);
+  {
+    std::vector<Thread> threads;
+    for (EncodedText& out : actual) {
+      threads.emplace_back("encode", [&tokenizer, &text, &out] {
+        for (int i = 0; i < 100; ++i) tokenizer.EncodeText(text, kNoTokenLimit, &out);
+      });
+    }
+  }
+  for (const EncodedText& out : actual) EXPECT_EQ(out.ids, expected.ids);
+}
+
+TEST(TokenizerTest, AWarmCallKeepsItsMemory) {
+  const Tokenizer tokenizer = MakeTokenizer();
+  const std::string text = "! ! ! hello worlds! \u00E9\u0301 [SEP] " + std::string(300, '!');
+  EncodedText encoded;
+  tokenizer.EncodeText(text, kNoTokenLimit, &encoded);
+  const int32_t* const memory = encoded.ids.data();
+  tokenizer.EncodeText(text, kNoTokenLimit, &encoded);
+  EXPECT_EQ(encoded.ids.data(), memory);
 }
 
 TEST(TokenizerTest, AssemblesWithItsMarkers) {

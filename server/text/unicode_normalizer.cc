@@ -151,10 +151,11 @@ UnicodeNormalizer::UnicodeNormalizer(bool lower_case, bool strip_accents) : asci
     if (is_new) blocks_.push_back(block);
     block_of_.push_back(found->second);
   }
-  for (uint8_t byte = 0; byte < ascii_.size(); ++byte) {
-    ascii_[byte] = {Action(byte), static_cast<char>(byte)};
+  for (size_t byte = 0; byte < ascii_.size(); ++byte) {
+    const char32_t c = static_cast<char32_t>(byte);
+    ascii_[byte] = {Action(c), static_cast<char>(byte)};
     if (ascii_[byte].action != CharAction::kMapped) continue;
-    const std::span<const NormalizedChar> mapping = Mapping(byte);
+    const std::span<const NormalizedChar> mapping = Mapping(c);
     TAILOR_CHECK(mapping.size() == 1 && !mapping[0].is_isolated && mapping[0].code_point < 0x80);
     ascii_[byte] = {CharAction::kLetter, static_cast<char>(mapping[0].code_point)};
   }

@@ -22,9 +22,10 @@ class IllFormedUtf8Test : public ::testing::TestWithParam<Case> {};
 // The position is that of the sequence's first byte, at every alignment to the eight-byte steps,
 // and whatever follows.
 TEST_P(IllFormedUtf8Test, GivesThePositionOfTheSequence) {
-  for (const std::string& after : {"", "a", "ASCII behind it"}) {
+  for (const std::string_view after : {"", "a", "ASCII behind it"}) {
     for (size_t position = 0; position < 20; ++position) {
-      const std::string text = std::string(position, 'x') + GetParam().ill_formed + after;
+      const std::string text =
+          std::string(position, 'x') + GetParam().ill_formed + std::string(after);
       EXPECT_EQ(FirstInvalidUtf8(text), position) << text;
       const std::string behind_two_bytes = "\xC3\xA9" + text;
       EXPECT_EQ(FirstInvalidUtf8(behind_two_bytes), position + 2);
@@ -48,7 +49,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"FiveBytes", "\xF8\x88\x80\x80\x80"}, Case{"FF", "\xFF"},
                       Case{"CutTwo", "\xC3"}, Case{"CutThree", "\xE2\x82"},
                       Case{"CutFour", "\xF0\x9F\x98"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& instance) { return instance.param.name; });
 
 TEST(Utf8Test, EveryCodePointIsValidAndComesBack) {
   for (char32_t c = 0; c <= 0x10FFFF; ++c) {
