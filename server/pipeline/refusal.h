@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
+#include "server/telemetry/outcome.h"
 
 namespace tailor {
 
@@ -39,5 +40,9 @@ absl::Status MakeRefusal(const RefusalDetails& details, std::string_view message
 
 // The details of a status made by MakeRefusal; for any other error, details inferred from its code.
 RefusalDetails GetRefusal(const absl::Status& status);
+
+// As metrics count it; kOk for an OK status.
+Outcome OutcomeOf(Refusal refusal);
+Outcome OutcomeOf(const absl::Status& status);
 
 }  // namespace tailor

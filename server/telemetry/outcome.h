@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a call ended, as metrics count it: a fixed set, so that labels never depend on input.
+#pragma once
+
+#include <string_view>
+
+namespace tailor {
+
+enum class RpcMethod { kRank, kScore, kEmbed, kClassify, kTokenize, kAdmin };
+inline constexpr int kNumRpcMethods = 6;
+
+enum class Outcome {
+  kOk,
+  kInvalidArgument,
+  kTooLarge,
+  kUnknownVariant,
+  kUnsupportedOutput,
+  kBudgetInfeasible,
+  kQualityInfeasible,
+  kOverloaded,
+  kDeadline,
+  kCancelled,
+  kNotReady,
+  kEngine,
+};
+inline constexpr int kNumOutcomes = 12;
+
+// Where a request was given up.
+enum class PipelinePoint { kArrival, kTokenized, kDequeue, kReply };
+inline constexpr int kNumPipelinePoints = 4;
+
+// Parts of a request's way. kTokenize belongs to no variant yet.
+enum class Stage { kTokenize, kQueue, kBatch, kEngine, kPost };
+inline constexpr int kNumStages = 5;
+
+inline constexpr int kNumPriorities = 3;
+
+std::string_view RpcMethodName(RpcMethod method);  // "Rank"
+std::string_view OutcomeReason(Outcome outcome);   // "ok", "overloaded"
+std::string_view OutcomeCode(Outcome outcome);     // the gRPC code, "RESOURCE_EXHAUSTED"
+std::string_view PipelinePointName(PipelinePoint point);
+std::string_view StageName(Stage stage);
+
+}  // namespace tailor

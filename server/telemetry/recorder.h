@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place that observed numbers go to. Prometheus (snapshot.h) and the selector (window.h)
+// read what is recorded here, so they cannot disagree.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "server/telemetry/metric_table.h"
+#include "server/telemetry/outcome.h"
+#include "server/telemetry/shards.h"
+
+namespace tailor {
+
+struct VariantLabels {
+  std::string id;
+  std::string format;
+  std::string device;
+  int layers = 0;
+  int64_t bytes = 0;  // as the backend keeps the weights
+};
+
+struct RecorderOptions {
+  std::string version;
+  std::string isa;
+  std::vector<VariantLabels> variants;  // in the order of Ranker::variants()
+  int cores = 1;
+};
+
+// Names of the reasons of a choice, in the order of SelectionReason.
+inline constexpr std::string_view kSelectionCauses[] = {"fit", "degraded", "pin", "fixed", "alone"};
+
+enum class VariantCondition { kLoading, kReady, kQuarantined };
+
+// One batch that the engine ran, or failed to.
+struct BatchObservation {
+  int variant = 0;
+  int worker = 0;
+  int pairs = 0;
+  int64_t tokens = 0;
+  double batch_seconds = 0;  // choosing and packing
+  double engine_seconds = 0;
+  double predicted_seconds = 0;  // as used for the choice
+  double modeled_seconds = 0;    // as fitted at warm-up, without the correction
+  bool failed = false;
+};
+
+// What has been seen of a variant since the start.
+struct CostTotals {
+  double batches = 0;
+  double observed_seconds = 0;
+  double modeled_seconds = 0;
+};
+
+// Thread-safe; every call is a few relaxed additions. What is no finite number of at least zero is
+// dropped and counted.
+class Recorder {
+ public:
+  // A label and its values; a metric's series are the product of its dimensions.
+  struct Dimension {
+    std::vector<std::string> names;
+    std::vector<std::vector<std::string>> values;  // [value][name]
+  };
+
+  explicit Recorder(RecorderOptions options);
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  // A call; see RpcRecording.
+  void BeginRpc(RpcMethod method);
+  // budget: zero when the call has none.
+  void EndRpc(RpcMethod method, Outcome outcome, Duration duration, Duration budget);
+
+  // A request of the pipeline.
+  void RecordRequest(int documents, int64_t tokens);
+  void RecordTokenize(Duration duration);
+  void RecordBound(int variant, int cause, Duration queue_wait, int priority);
+  void RecordDegraded(int from, int to);
+  void RecordShed(Outcome outcome, int priority, PipelinePoint point);
+  void RecordCancelled(PipelinePoint point);
+  void RecordPost(int variant, Duration duration);
+
+  void RecordBatch(const BatchObservation& batch);
+
+  // State that is set, not counted.
+  void SetQueue(int priority, int64_t requests, int64_t tokens);
+  void SetPredicted(int variant, int length_bucket, double seconds);
+  void SetVariantCondition(int variant, VariantCondition condition);
+  void SetHealth(bool ready, bool draining);
+
+  CostTotals Totals(int variant) const;
+
+  const RecorderOptions& options() const { return options_; }
+  int num_variants() const { return static_cast<int>(options_.variants.size()); }
+
+  // For Snapshot: the dimensions of a metric, and one of its series by the index of each
+  // dimension's value, last dimension fastest. Counters and gauges have one number; histograms the
+  // count of each bucket (not cumulative, the last is +Inf) and then the sum.
+  const std::vector<Dimension>& dimensions(Metric metric) const;
+  std::vector<double> Series(Metric metric, size_t series) const;
+  double Value(Metric metric, std::span<const int> indices) const;
+
+ private:
+  struct Layout {
+    std::vector<Dimension> dimensions;
+    size_t offset = 0;
+    size_t stride = 1;  // cells a series
+    size_t series = 0;  // 0: not kept here
+  };
+  using Indices = std::initializer_list<int>;
+
+  static std::vector<Layout> MakeLayouts(const RecorderOptions& options);
+  static size_t NumCells(const std::vector<Layout>& layouts);
+
+  size_t Cell(Metric metric, std::span<const int> indices) const;
+  bool Accept(double value);
+  void Count(Metric metric, Indices indices, double value = 1);
+  void Observe(Metric metric, Indices indices, double value);
+  void Set(Metric metric, Indices indices, double value);
+
+  const RecorderOptions options_;
+  const std::vector<Layout> layouts_;  // by Metric
+  Shards shards_;
+};
+
+// The limits of `tailor_variant_predicted_seconds`' lengths, in tokens.
+inline constexpr int kLengthBuckets[] = {32, 64, 128, 256, 512};
+
+// One call from its arrival to its reply, whichever way it ends: one that is destroyed without End
+// counts as cancelled. One thread at a time. A null recorder records nothing.
+class RpcRecording {
+ public:
+  RpcRecording(Recorder* recorder, RpcMethod method, TimePoint arrival);
+  ~RpcRecording();
+  RpcRecording(const RpcRecording&) = delete;
+  RpcRecording& operator=(const RpcRecording&) = delete;
+
+  void set_budget(Duration budget) { budget_ = budget; }
+  // The first call counts.
+  void End(Outcome outcome, TimePoint now);
+
+ private:
+  Recorder* recorder_;  // null once recorded
+  const RpcMethod method_;
+  const TimePoint arrival_;
+  Duration budget_{};
+};
+
+}  // namespace tailor

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much slower (or faster) than its fitted cost a variant has lately been: the difference of two
+// states of the recorder's running totals.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "base/clock.h"
+#include "server/telemetry/recorder.h"
+
+namespace tailor {
+
+// Not thread-safe; one owner. Deterministic: no clock inside.
+class CostWindow {
+ public:
+  explicit CostWindow(const Recorder* recorder);
+
+  // Takes in what the recorder has seen since the last call.
+  void Update(TimePoint now);
+
+  // Observed / modeled seconds. Up at once, down slowly: a wrong "too slow" costs quality, a wrong
+  // "fast enough" costs deadlines. 1 before anything was seen; without news it returns to 1,
+  // because a variant that is not chosen for being slow would never be seen to have recovered.
+  double Ratio(int variant, TimePoint now) const;
+
+ private:
+  static constexpr size_t kBatches = 8;
+
+  struct Track {
+    std::array<CostTotals, kBatches> past{};  // ring of totals, one a change
+    size_t next = 0;
+    double ratio = 1;
+    TimePoint seen;
+    double last_batches = 0;
+  };
+
+  const Recorder* const recorder_;
+  std::vector<Track> tracks_;
+};
+
+}  // namespace tailor
