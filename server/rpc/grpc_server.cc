@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/rpc/grpc_server.h"
+
+#include <chrono>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "google/protobuf/stubs/logging.h"
+#include "grpc/support/log.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/resource_quota.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "server/rpc/admin_service.h"
+#include "server/rpc/call_queue.h"
+#include "server/rpc/ranker_service.h"
+
+namespace tailor {
+namespace {
+
+constexpr char kHealthService[] = "tailor.v1.Ranker";
+
+// Buffers of all connections together; above it gRPC takes memory back from them.
+constexpr size_t kMemoryQuotaBytes = size_t{256} << 20;
+
+// gRPC refuses a message above its own limit with a bare RESOURCE_EXHAUSTED. It has the whole
+// message in memory by then, so a limit somewhat above ours costs nothing and lets us give the
+// reason (TOO_LARGE) for all but absurd messages.
+constexpr int64_t kLimitFactor = 4;
+
+// The text of gRPC and protobuf about bad input would flood standard error line by line.
+void RouteLibraryLogs() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    gpr_set_log_function([](gpr_log_func_args* args) {
+      Log(LogLevel::kDebug, "grpc", {{"message", args->message}});
+    });
+    google::protobuf::SetLogHandler(
+        [](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+          Log(LogLevel::kDebug, "protobuf", {{"message", message}});
+        });
+  });
+}
+
+void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
+  const int64_t receive = options.limits.max_message_bytes * kLimitFactor;
+  builder->SetMaxReceiveMessageSize(static_cast<int>(std::min<int64_t>(receive, INT32_MAX)));
+  // A small compressed frame may inflate to hundreds of megabytes before its size is looked at.
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  // The default lets two servers share one port without a word.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 256);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 15 * 60'000);
+  builder->SetResourceQuota(grpc::ResourceQuota("tailor").Resize(kMemoryQuotaBytes));
+  // Reflection is the only synchronous service; gRPC sizes its threads by the host otherwise.
+  builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+}
+
+// Passes the state on to gRPC's health service. Health keeps its observers, so this outlives the
+// server and lets go of the service before that dies.
+struct ServingFlag {
+  void Set(bool serving) {
+    const MutexLock lock(&mutex);
+    if (service == nullptr) return;
+    service->SetServingStatus("", serving);
+    service->SetServingStatus(kHealthService, serving);
+  }
+  void Detach() {
+    const MutexLock lock(&mutex);
+    service = nullptr;
+  }
+
+  Mutex mutex;
+  grpc::HealthCheckServiceInterface* service = nullptr;
+};
+
+class AsyncGrpcServer final : public GrpcServer {
+ public:
+  AsyncGrpcServer(const GrpcServerParts& parts, const RequestLimits& limits)
+      : ranker_service_(parts.ranker, parts.recorder, parts.clock, limits),
+        admin_service_(parts.ranker, parts.facts, parts.health, parts.recorder, parts.clock,
+                       limits),
+        methods_(ranker_service_.Methods()) {
+    for (UnaryCall::Method& method : admin_service_.Methods()) {
+      methods_.push_back(std::move(method));
+    }
+  }
+
+  absl::Status Start(const GrpcServerOptions& options, Health* health) {
+    grpc::ServerBuilder builder;
+    ApplyLimits(options, &builder);
+    builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(ranker_service_.service());
+    builder.RegisterService(admin_service_.service());
+    for (int i = 0; i < options.pollers; ++i) {
+      queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue()));
+    }
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) {
+      for (auto& queue : queues_) queue->Shut();
+      return absl::UnavailableError(absl::StrCat("listen: cannot bind ", options.listen,
+                                                 ": it is in use or no local address"));
+    }
+    // gRPC's own service starts as serving; nothing can have asked it yet.
+    const std::shared_ptr<ServingFlag> flag = serving_;
+    flag->service = server_->GetHealthCheckService();
+    health->Observe([flag](HealthState state) { flag->Set(state == HealthState::kReady); });
+    for (size_t i = 0; i < queues_.size(); ++i) {
+      for (const UnaryCall::Method& method : methods_) {
+        for (int n = 0; n < method.posted; ++n) UnaryCall::Post(&method, queues_[i].get());
+      }
+      queues_[i]->StartPoller(absl::StrCat("rpc-poll-", i));
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  void Shutdown(Duration grace) override {
+    serving_->Detach();
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      std::chrono::duration_cast<std::chrono::microseconds>(grace));
+    for (auto& queue : queues_) queue->Shut();
+  }
+
+ private:
+  RankerService ranker_service_;
+  AdminService admin_service_;
+  std::vector<UnaryCall::Method> methods_;
+  std::vector<std::unique_ptr<CallQueue>> queues_;
+  std::unique_ptr<grpc::Server> server_;
+  const std::shared_ptr<ServingFlag> serving_ = std::make_shared<ServingFlag>();
+  int port_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
+                                                              const GrpcServerParts& parts) {
+  RouteLibraryLogs();
+  grpc::EnableDefaultHealthCheckService(true);
+  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  auto server = std::make_unique<AsyncGrpcServer>(parts, options.limits);
+  const absl::Status started = server->Start(options, parts.health);
+  if (!started.ok()) return started;
+  return server;
+}
+
+}  // namespace tailor
