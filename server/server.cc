@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "base/thread.h"
+#include "server/http/http_server.h"
+#include "server/http/status_page.h"
+#include "server/pipeline/ranker.h"
+#include "server/pipeline/server_facts.h"
+#include "server/rpc/grpc_server.h"
+#include "server/telemetry/health.h"
+#include "server/telemetry/process_stats.h"
+#include "server/telemetry/recorder.h"
+#include "server/telemetry/render_metrics.h"
+#include "server/variant_loading.h"
+
+namespace tailor {
+namespace {
+
+constexpr int kMaxDefaultPollers = 2;  // the network is not what limits a ranking server
+
+std::string FormatName(WeightFormat format) {
+  return format == WeightFormat::kBf16 ? "bf16" : "f32";
+}
+
+ServerFacts FactsOf(const LoadedFamily& family, const ServerConfig& config, TimePoint started) {
+  ServerFacts facts;
+  facts.version = TAILOR_VERSION;
+  facts.family = family.id;
+  facts.device = family.backend->info().device;
+  facts.isa = family.backend->info().isa;
+  facts.threads = family.backend->info().threads;
+  facts.policy = config.policy;
+  facts.started = started;
+  facts.refused = family.refused;
+  return facts;
+}
+
+RecorderOptions RecorderOptionsOf(const LoadedFamily& family) {
+  RecorderOptions options;
+  options.version = TAILOR_VERSION;
+  options.isa = family.backend->info().isa;
+  options.cores = AvailableCores();
+  for (const ServedVariant& variant : family.variants) {
+    options.variants.push_back({.id = variant.id,
+                                .format = FormatName(variant.format),
+                                .device = family.backend->info().device,
+                                .layers = variant.num_layers,
+                                .bytes = static_cast<int64_t>(variant.loaded.packed_bytes)});
+  }
+  return options;
+}
+
+RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& limits) {
+  RankerOptions options;
+  options.policy = config.policy;
+  options.limits = limits;
+  options.tokenizer_threads = config.tokenizer_threads;
+  options.max_queued_requests = config.max_queued_requests;
+  options.max_queued_tokens = config.max_queued_tokens;
+  options.reply_margin = config.reply_margin;
+  options.safety = config.safety;
+  return options;
+}
+
+GrpcServerOptions GrpcOptionsOf(const ServerConfig& config) {
+  GrpcServerOptions options;
+  options.listen = config.listen;
+  options.pollers =
+      config.pollers > 0 ? config.pollers : std::min(kMaxDefaultPollers, AvailableCores());
+  options.reflection = config.reflection;
+  options.limits = {.max_documents = config.max_documents,
+                    .max_document_bytes = config.max_document_bytes,
+                    .max_message_bytes = config.max_message_bytes,
+                    .default_budget = config.default_budget,
+                    .reply_margin = config.reply_margin};
+  return options;
+}
+
+class RunningServer final : public Server {
+ public:
+  RunningServer(const ServerConfig& config, LoadedFamily family, const Clock* clock)
+      : config_(config),
+        clock_(clock),
+        facts_(FactsOf(family, config, clock->Now())),
+        recorder_(RecorderOptionsOf(family)),
+        family_(std::move(family)) {}
+
+  ~RunningServer() override {
+    if (grpc_ != nullptr && !shut_) grpc_->Shutdown(Duration(0));
+  }
+
+  absl::Status Listen() {
+    health_.Observe([this](HealthState state) {
+      recorder_.SetHealth(state == HealthState::kReady, state == HealthState::kDraining);
+    });
+    if (!family_.variants.empty()) {
+      const BatchLimits limits = family_.backend->info().limits;
+      std::vector<std::unique_ptr<Backend>> backends;
+      backends.push_back(std::move(family_.backend));
+      TAILOR_ASSIGN_OR_RETURN(
+          ranker_,
+          Ranker::Create(RankerOptionsOf(config_, limits), family_.tokenizer,
+                         std::move(family_.variants), std::move(backends), &recorder_, clock_));
+    }
+    TAILOR_ASSIGN_OR_RETURN(grpc_,
+                            GrpcServer::Start(GrpcOptionsOf(config_), {.ranker = ranker_.get(),
+                                                                       .recorder = &recorder_,
+                                                                       .health = &health_,
+                                                                       .facts = &facts_,
+                                                                       .clock = clock_}));
+    if (config_.http_listen.empty()) return absl::OkStatus();
+    TAILOR_ASSIGN_OR_RETURN(
+        http_, HttpServer::Start({.listen = config_.http_listen, .threads = config_.http_threads},
+                                 {.metrics = [this] { return RenderMetrics(recorder_); },
+                                  .state = [this] { return StateName(); },
+                                  .status = [this] { return Status(); }}));
+    return absl::OkStatus();
+  }
+
+  absl::Status WarmUp() override {
+    if (ranker_ == nullptr) {
+      Log(LogLevel::kError, "not ready: no variant of the family could be loaded",
+          {{"family", facts_.family}, {"refused", facts_.refused.size()}});
+      return absl::OkStatus();
+    }
+    TAILOR_RETURN_IF_ERROR(ranker_->WarmUp());
+    LogPlan();
+    health_.MoveTo(HealthState::kReady);
+    Log(LogLevel::kInfo, "ready", {{"start_s", ToSeconds(clock_->Now() - facts_.started)}});
+    return absl::OkStatus();
+  }
+
+  int grpc_port() const override { return grpc_->port(); }
+  int http_port() const override { return http_ == nullptr ? 0 : http_->port(); }
+  bool is_ready() const override { return health_.state() == HealthState::kReady; }
+
+  void BeginDrain() override { health_.MoveTo(HealthState::kDraining); }
+
+  void Shutdown() override {
+    if (ranker_ != nullptr) ranker_->StopAdmitting();
+    grpc_->Shutdown(config_.drain_grace);
+    shut_ = true;
+    http_ = nullptr;
+  }
+
+ private:
+  std::string StateName() const { return std::string(HealthStateName(health_.state())); }
+
+  nlohmann::json Status() const {
+    return StatusJson({.facts = &facts_,
+                       .ranker = ranker_.get(),
+                       .state = StateName(),
+                       .now = clock_->Now(),
+                       .resident_bytes = static_cast<int64_t>(ReadProcessStats().resident_bytes)});
+  }
+
+  // What runs here, so that a log alone explains later what was chosen.
+  void LogPlan() const {
+    const StatusReport report = ranker_->Report();
+    for (size_t i = 0; i < ranker_->variants().size(); ++i) {
+      const ServedVariant& variant = ranker_->variants()[i];
+      nlohmann::json fields = {{"variant", variant.id},
+                               {"format", FormatName(variant.format)},
+                               {"layers", variant.num_layers},
+                               {"hidden", variant.hidden},
+                               {"parameters", variant.num_parameters},
+                               {"bytes", variant.loaded.packed_bytes},
+                               {"ms_64_tokens", PredictedSeconds(report.costs[i], 1, 64) * 1e3},
+                               {"ms_128_tokens", PredictedSeconds(report.costs[i], 1, 128) * 1e3},
+                               {"on_ladder", static_cast<bool>(report.on_ladder[i])},
+                               {"kernels", variant.loaded.kernels}};
+      if (variant.quality) fields["quality"] = variant.quality->ndcg10;
+      Log(LogLevel::kInfo, "variant", fields);
+    }
+    Log(LogLevel::kInfo, "plan",
+        {{"version", facts_.version},
+         {"family", facts_.family},
+         {"variants", ranker_->variants().size()},
+         {"refused", facts_.refused.size()},
+         {"device", facts_.device},
+         {"isa", facts_.isa},
+         {"threads", facts_.threads},
+         {"threads_from", config_.threads > 0 ? "option" : "quota and affinity"},
+         {"policy", facts_.policy},
+         {"grpc_port", grpc_port()},
+         {"http_port", http_port()}});
+  }
+
+  const ServerConfig config_;
+  const Clock* const clock_;
+  const ServerFacts facts_;
+  Health health_;
+  Recorder recorder_;
+  LoadedFamily family_;  // handed to the ranker by Listen
+  std::unique_ptr<Ranker> ranker_;
+  std::unique_ptr<GrpcServer> grpc_;
+  std::unique_ptr<HttpServer> http_;
+  bool shut_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
+                                                      const Clock* clock) {
+  TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
+  auto server = std::make_unique<RunningServer>(config, std::move(family), clock);
+  TAILOR_RETURN_IF_ERROR(server->Listen());
+  return server;
+}
+
+}  // namespace tailor

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/variant_loading.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "engine/backend_factory.h"
+#include "engine/model/family_folder.h"
+
+namespace tailor {
+namespace {
+
+void Refuse(const std::string& id, const absl::Status& status, LoadedFamily* family) {
+  const std::string problem(status.message());
+  Log(LogLevel::kError, "variant refused", {{"variant", id}, {"problem", problem}});
+  family->refused.push_back({id, problem});
+}
+
+BackendOptions BackendOptionsOf(const ServerConfig& config, const FamilyFolder& folder) {
+  BackendOptions options;
+  options.device = config.device == "reference" ? Device::kReference : Device::kCpu;
+  options.threads = config.threads;
+  options.cpu_isa = config.cpu_isa;
+  options.limits.max_tokens = config.max_batch_tokens;
+  options.limits.max_sequences = config.max_sequences;
+  // Memory is planned for the longest input that any variant takes, not for the longest possible.
+  int longest = 1;
+  for (const ModelPackage& package : folder.variants) {
+    longest = std::max(longest, std::min(package.task.max_tokens, package.config.max_positions));
+  }
+  options.limits.max_sequence_tokens = std::min(longest, config.max_batch_tokens);
+  return options;
+}
+
+ServedVariant Describe(const ModelPackage& package, LoadedCut loaded) {
+  ServedVariant variant;
+  variant.id = package.id;
+  variant.loaded = std::move(loaded);
+  variant.format = package.format;
+  variant.task = package.task;
+  variant.head = package.config.head.kind;
+  variant.quality = package.quality;
+  variant.num_layers = static_cast<int>(package.config.layers.size());
+  variant.hidden = package.config.hidden;
+  variant.num_parameters = package.num_parameters;
+  variant.weight_bytes = package.weight_bytes;
+  return variant;
+}
+
+absl::StatusOr<std::shared_ptr<const Tokenizer>> MakeTokenizer(const TokenizerSpec& spec) {
+  absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Create({.vocabulary = spec.vocabulary,
+                                                           .lower_case = spec.lower_case,
+                                                           .strip_accents = spec.strip_accents});
+  if (!tokenizer.ok()) return tokenizer.status();
+  return std::make_shared<const Tokenizer>(*std::move(tokenizer));
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
+  TAILOR_ASSIGN_OR_RETURN(FamilyFolder folder, LoadFamilyFolder(config.family));
+  LoadedFamily family;
+  family.id = folder.id;
+  for (const VariantProblem& problem : folder.problems) {
+    Refuse(problem.name, problem.status, &family);
+  }
+  TAILOR_ASSIGN_OR_RETURN(family.backend, CreateBackend(BackendOptionsOf(config, folder)));
+  for (const ModelPackage& package : folder.variants) {
+    absl::StatusOr<LoadedCut> loaded = family.backend->Load(package);
+    if (!loaded.ok()) {
+      Refuse(package.id, loaded.status(), &family);
+      continue;
+    }
+    if (family.tokenizer == nullptr) {
+      TAILOR_ASSIGN_OR_RETURN(family.tokenizer, MakeTokenizer(package.tokenizer));
+    }
+    family.variants.push_back(Describe(package, *std::move(loaded)));
+  }
+  return family;
+}
+
+}  // namespace tailor
