@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "client/call_error.h"
 #include "client/retry_budget.h"
 #include "client/wire.h"
@@ -21,11 +22,25 @@ class Client::Impl {
  public:
   explicit Impl(ClientOptions options)
       : options_(std::move(options)),
-        stub_(v1::Ranker::NewStub(
-            grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials()))),
+        channel_(grpc::CreateChannel(options_.server, grpc::InsecureChannelCredentials())),
+        stub_(v1::Ranker::NewStub(channel_)),
         retry_budget_(options_.retry.max_tokens, options_.retry.earned_per_success) {
     if (!options_.pause) {
       options_.pause = [](Duration pause) { std::this_thread::sleep_for(pause); };
+    }
+  }
+
+  absl::Status Connect(Duration timeout) {
+    const auto deadline = std::chrono::system_clock::now() +
+                          std::chrono::duration_cast<std::chrono::microseconds>(timeout);
+    // Not WaitForConnected: that waits for the whole time where nothing listens.
+    while (true) {
+      const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+      if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
+      if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN ||
+          !channel_->WaitForStateChange(state, deadline)) {
+        return absl::UnavailableError(absl::StrCat("cannot connect to ", options_.server));
+      }
     }
   }
 
@@ -76,12 +91,15 @@ class Client::Impl {
   }
 
   ClientOptions options_;
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Ranker::Stub> stub_;
   RetryBudget retry_budget_;
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Client::~Client() = default;
+
+absl::Status Client::Connect(Duration timeout) { return impl_->Connect(timeout); }
 
 absl::StatusOr<RankResult> Client::Rank(const RankCall& call) {
   v1::RankRequest request = ToRequest(call);

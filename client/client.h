@@ -94,14 +94,18 @@ struct ClientOptions {
   std::function<void(Duration)> pause;
 };
 
-// Thread-safe. One channel, connected at the first call and reused; a lost connection comes back by
-// itself. Errors are statuses that GetCallError (client/call_error.h) reads.
+// Thread-safe. One channel, connected at the first call at the latest and reused; a lost connection
+// comes back by itself. Errors are statuses that GetCallError (client/call_error.h) reads.
 class Client {
  public:
   explicit Client(ClientOptions options);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
+
+  // Optional: sets up the connection before the first call, whose time is then that of the call
+  // alone. UNAVAILABLE when no server answers; later calls try again all the same.
+  absl::Status Connect(Duration timeout);
 
   absl::StatusOr<RankResult> Rank(const RankCall& call);
   absl::StatusOr<ScoreResult> Score(const ScoreCall& call);

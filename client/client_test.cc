@@ -107,6 +107,14 @@ TEST(Client, NoServerIsUnavailable) {
   EXPECT_EQ(error.code, absl::StatusCode::kUnavailable);
   EXPECT_EQ(error.reason, "UNAVAILABLE");
   EXPECT_FALSE(error.IsRefusal());
+  EXPECT_EQ(client.Connect(std::chrono::seconds(30)).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(Client, ConnectsAhead) {
+  FakeRanker server([](const SeenCall&) { return ToldAnswer{}; });
+  Client client(OptionsFor(server));
+  EXPECT_TRUE(client.Connect(std::chrono::seconds(30)).ok());
+  EXPECT_TRUE(client.Rank(ThreeDocuments()).ok());
 }
 
 ToldAnswer Overloaded(int64_t retry_after_ms) {

@@ -23,9 +23,8 @@
 #include "base/status_macros.h"
 
 namespace tailor {
+namespace client {
 namespace {
-
-using namespace client;  // NOLINT: the folder's own
 
 constexpr char kName[] = "load";
 constexpr int kSyntheticDocuments = 4096;
@@ -229,18 +228,21 @@ int RunLoad(CLI::App* command, const LoadOptions& options) {
 }
 
 }  // namespace
+}  // namespace client
 
 void AddLoadCommand(CLI::App& app, int* exit_code) {
-  CLI::App* command = app.add_subcommand(kName, "Put a server under load and say how it did");
-  auto options = std::make_shared<LoadOptions>();
-  AddLoadShape(command, options.get());
-  AddLoadContent(command, options.get());
-  AddEnvironmentAndConfig(command);
+  CLI::App* command =
+      app.add_subcommand(client::kName, "Put a server under load and say how it did");
+  auto options = std::make_shared<client::LoadOptions>();
+  client::AddLoadShape(command, options.get());
+  client::AddLoadContent(command, options.get());
+  client::AddEnvironmentAndConfig(command);
   command->footer(
       "Open-loop latency counts from the intended send time. Exit codes: 0 measured, 1 no call was "
       "answered, 64 a wrong option, 66 unreadable input, 69 no server there, 75 the run is void "
       "because the client did not keep its schedule.");
-  command->callback([command, options, exit_code] { *exit_code = RunLoad(command, *options); });
+  command->callback(
+      [command, options, exit_code] { *exit_code = client::RunLoad(command, *options); });
 }
 
 }  // namespace tailor

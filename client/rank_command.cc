@@ -20,11 +20,11 @@
 #include "base/status_macros.h"
 
 namespace tailor {
+namespace client {
 namespace {
 
-using namespace client;  // NOLINT: the folder's own
-
 constexpr char kName[] = "rank";
+constexpr Duration kConnectTimeout = std::chrono::seconds(5);
 
 struct RankOptions {
   std::string server = "127.0.0.1:50051";
@@ -114,8 +114,10 @@ int RunRank(CLI::App* command, const RankOptions& options) {
   client_options.server = options.server;
   client_options.retry.max_attempts = options.attempts;
   Client client(client_options);
+  const absl::Status connected = client.Connect(kConnectTimeout);
   const auto start = std::chrono::steady_clock::now();
-  absl::StatusOr<RankResult> result = client.Rank(call);
+  const absl::StatusOr<RankResult> result =
+      connected.ok() ? client.Rank(call) : absl::StatusOr<RankResult>(connected);
   const Duration round_trip = std::chrono::steady_clock::now() - start;
 
   const bool as_json = options.json || (!options.text && isatty(STDOUT_FILENO) == 0);
@@ -124,19 +126,21 @@ int RunRank(CLI::App* command, const RankOptions& options) {
     if (as_json) std::fputs(ErrorJson(error).c_str(), stdout);
     return ReportCallError(kName, error);
   }
-  const RankReport report{*std::move(result), &*documents, round_trip};
+  const RankReport report{*result, &*documents, round_trip};
   const std::string output = as_json ? RankJson(report) : RankTable(report, TerminalColumns());
   std::fputs(output.c_str(), stdout);
   return kExitOk;
 }
 
 }  // namespace
+}  // namespace client
 
 void AddRankCommand(CLI::App& app, int* exit_code) {
-  CLI::App* command = app.add_subcommand(kName, "Rank documents for a query");
-  auto options = std::make_shared<RankOptions>();
-  AddOptions(command, options.get());
-  command->callback([command, options, exit_code] { *exit_code = RunRank(command, *options); });
+  CLI::App* command = app.add_subcommand(client::kName, "Rank documents for a query");
+  auto options = std::make_shared<client::RankOptions>();
+  client::AddOptions(command, options.get());
+  command->callback(
+      [command, options, exit_code] { *exit_code = client::RunRank(command, *options); });
 }
 
 }  // namespace tailor
