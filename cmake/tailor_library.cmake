@@ -18,6 +18,10 @@ function(tailor_compile_options target)
     -Wnon-virtual-dtor -Werror=switch -Wvla
     $<$<BOOL:${TAILOR_WERROR}>:-Werror>
     $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+  if(TAILOR_BUILD_FUZZERS)
+    # Coverage feedback must come from the code under test, not only from the fuzz target's file.
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
   if(TAILOR_SANITIZE)
     list(JOIN TAILOR_SANITIZE "," sanitizers)
     target_compile_options(${target} PUBLIC -fsanitize=${sanitizers} -fno-omit-frame-pointer)

@@ -50,7 +50,7 @@ EXTERNAL: dict[str, tuple[str, ...]] = {
     "dnnl": ("engine/cpu",),
     "prometheus/": ("server/telemetry",),
     "httplib": ("server/http", "cli", "tests/"),
-    "utf8proc": ("server/text",),
+    "utf8proc": ("server/text", "client"),
     "CLI/": ("server", "client", "cli", "tests/"),
 }
 
