@@ -21,6 +21,7 @@ using nlohmann::json;
 constexpr int kMaxWidth = 1 << 20;
 constexpr int kMaxLayers = 1024;
 constexpr int kMaxLabels = 4096;
+constexpr int kMinTokens = 4;  // [CLS] [SEP] [SEP] and one of text
 
 // Where the two architectures spell the same thing differently.
 struct Keys {
@@ -73,9 +74,9 @@ void RefuseUnsupported(const JsonFields& fields) {
   }
 }
 
-int ReadRequiredInt(const JsonFields& fields, const char* key, int high) {
+int ReadRequiredInt(const JsonFields& fields, const char* key, int high, int low = 1) {
   fields.Require(key);
-  return fields.Int(key, 1, high).value_or(1);
+  return fields.Int(key, low, high).value_or(low);
 }
 
 // Heads that Hugging Face's prune_heads has removed, by layer.
@@ -172,7 +173,7 @@ absl::StatusOr<HfConfig> ParseHfConfig(const json& value) {
   RefuseUnsupported(fields);
   config.hidden = ReadRequiredInt(fields, keys.hidden, kMaxWidth);
   config.vocab_size = ReadRequiredInt(fields, "vocab_size", 1 << 24);
-  config.max_positions = ReadRequiredInt(fields, "max_position_embeddings", 1 << 20);
+  config.max_positions = ReadRequiredInt(fields, "max_position_embeddings", 1 << 20, kMinTokens);
   if (is_bert) {
     config.num_token_types = fields.Int("type_vocab_size", 1, 1024).value_or(2);
     config.layer_norm_eps =

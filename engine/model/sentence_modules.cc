@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxModules = 16;
+constexpr int kMinTokens = 4;  // [CLS] [SEP] [SEP] and one of text
 
 std::string Join(absl::string_view folder, absl::string_view file) {
   return folder.empty() ? std::string(file) : absl::StrCat(folder, "/", file);
@@ -51,7 +52,7 @@ absl::Status ReadMaxTokens(const ModelFolder& folder, SentenceModules* modules) 
   TAILOR_ASSIGN_OR_RETURN(const json root, folder.ReadJson(file, {}));
   absl::Status problem;
   const JsonFields fields(root, file, &problem);
-  modules->max_tokens = fields.Int("max_seq_length", 1, 1 << 20);
+  modules->max_tokens = fields.Int("max_seq_length", kMinTokens, 1 << 20);
   return problem;
 }
 

@@ -25,6 +25,7 @@ using Vocabulary = std::vector<std::string>;
 
 constexpr size_t kMaxEntries = 1 << 22;
 constexpr uint64_t kMaxFileBytes = 64 << 20;
+constexpr int kMinTokens = 4;  // [CLS] [SEP] [SEP] and one of text
 
 // What a file says about the options; absent: it does not.
 struct Options {
@@ -163,7 +164,7 @@ absl::StatusOr<Options> ReadTokenizerConfig(const ModelFolder& folder) {
                      .max_tokens = std::nullopt};
   // Hugging Face writes 1e30 for "unknown".
   const double length = config.Number("model_max_length", 0, 1e300).value_or(0);
-  if (length >= 1 && length <= 1 << 20) options.max_tokens = static_cast<int>(length);
+  if (length >= kMinTokens && length <= 1 << 20) options.max_tokens = static_cast<int>(length);
   if (!problem.ok()) return problem;
   return options;
 }

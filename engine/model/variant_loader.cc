@@ -83,8 +83,8 @@ absl::Status CheckArch(const VariantManifest::Arch& claimed, const HfConfig& act
 
 // layers[] replaces the layer table of config.json; what a layer leaves out comes from the row of
 // config.json with its place, where there is one.
-absl::StatusOr<std::vector<LayerShape>> LayerTable(const VariantManifest* manifest,
-                                                   const std::vector<LayerShape>& configured) {
+std::vector<LayerShape> LayerTable(const VariantManifest* manifest,
+                                   const std::vector<LayerShape>& configured) {
   if (manifest == nullptr || manifest->layers.empty()) return configured;
   std::vector<LayerShape> layers;
   for (size_t i = 0; i < manifest->layers.size(); ++i) {
@@ -178,6 +178,17 @@ TaskSpec PlainTask(const HfConfig& config, const HeadConfig& head, int max_token
   return task;
 }
 
+BertConfig EncoderConfig(const HfConfig& hf) {
+  return {.hidden = hf.hidden,
+          .vocab_size = hf.vocab_size,
+          .max_positions = hf.max_positions,
+          .num_token_types = hf.num_token_types,
+          .layer_norm_eps = hf.layer_norm_eps,
+          .activation = hf.activation,
+          .layers = {},
+          .head = {}};
+}
+
 absl::Status CheckVocabularyFits(const TokenizerSpec& tokenizer, int vocab_size) {
   const auto entries = static_cast<int>(tokenizer.vocabulary.size());
   if (entries <= vocab_size) return absl::OkStatus();
@@ -237,15 +248,8 @@ absl::StatusOr<ModelPackage> LoadVariant(const ModelFolder& folder,
   package.family = claims != nullptr ? claims->family : "";
   package.folder = folder.path();
   package.tokenizer = std::move(tokenizer.spec);
-  package.config = {.hidden = hf.hidden,
-                    .vocab_size = hf.vocab_size,
-                    .max_positions = hf.max_positions,
-                    .num_token_types = hf.num_token_types,
-                    .layer_norm_eps = hf.layer_norm_eps,
-                    .activation = hf.activation,
-                    .layers = {},
-                    .head = {}};
-  TAILOR_ASSIGN_OR_RETURN(package.config.layers, LayerTable(claims, hf.layers));
+  package.config = EncoderConfig(hf);
+  package.config.layers = LayerTable(claims, hf.layers);
   TAILOR_ASSIGN_OR_RETURN(package.config.head, DecideHead(hf, modules, claims, index));
   const int max_tokens =
       modules.max_tokens.value_or(tokenizer.max_tokens.value_or(hf.max_positions));

@@ -226,6 +226,10 @@ absl::StatusOr<VariantManifest> ParseVariantManifest(const json& value) {
             [&](const Section& file) { manifest.files.push_back(ReadFile(file)); });
   root.Nested("quality", {"dataset_id", "split_hash", "n", "ndcg10", "mrr10", "accuracy1", "ci95"},
               [&](const Section& quality) { manifest.quality = ReadQuality(quality); });
+  // A derived variant has its parent's shape; saying another would be passed over in silence.
+  for (const char* key : {"arch", "layers"}) {
+    if (manifest.derive && root.Has(key)) root.FailExpected(key, "nothing beside \"derive\"");
+  }
   if (!problem.ok()) return problem;
   return manifest;
 }

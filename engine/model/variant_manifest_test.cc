@@ -63,6 +63,11 @@ TEST(ParseVariantManifestTest, RefusesUnknownKeysAtEveryLevel) {
   EXPECT_THAT(Problem("/derive", {{"parnt", "a"}}), HasSubstr("nearest: \"parent\""));
 }
 
+TEST(ParseVariantManifestTest, DerivedVariantHasNoShapeOfItsOwn) {
+  EXPECT_THAT(Problem("/derive", {{"parent", "a"}, {"format", "bf16"}}),
+              HasSubstr("variant.json: arch: expected nothing beside \"derive\", got an object"));
+}
+
 TEST(ParseVariantManifestTest, RefusesValuesOutOfRange) {
   for (const auto& [pointer, value] : std::vector<std::pair<const char*, json>>{
            {"/id", "Upper"},
