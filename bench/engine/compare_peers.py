@@ -33,7 +33,7 @@ PACKAGES = ["numpy", "onnx", "onnxscript", "onnxruntime", "openvino", "torch", "
 MODELS = VENV / "models"
 
 # Largest accepted difference of scores, which are of the order of 1 (make_models.py). f32: only the
-# order of sums differs. bf16: each of some 75 products rounds its inputs to 8 bits (2^-9 relative),
+# order of sums differs. bf16: each of some 75 products rounds its inputs to 8 bits (2^-8 relative),
 # differently in each engine; both are compared with the f32 scores.
 F32_TOLERANCE = 1e-3
 BF16_TOLERANCE = 0.05
