@@ -119,7 +119,9 @@ TEST(MakeHistogram, BucketsCoverTheSampleWithoutGaps) {
   for (size_t i = 0; i < buckets.size(); ++i) {
     total += buckets[i].count;
     EXPECT_LT(buckets[i].low_ms, buckets[i].high_ms);
-    if (i > 0) EXPECT_DOUBLE_EQ(buckets[i].low_ms, buckets[i - 1].high_ms);
+    if (i > 0) {
+      EXPECT_DOUBLE_EQ(buckets[i].low_ms, buckets[i - 1].high_ms);
+    }
   }
   EXPECT_EQ(total, 7);
   EXPECT_LE(buckets.front().low_ms, 0.9);
