@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forward pass, one call a fused step. Who computes which rows: split_plan.h. What a step does:
-// kernels/*.h and product.h. Where the rows are: workspace.h.
+// The forward pass, one call a fused step. Who computes which rows: split_plan.h, sequence_group.h.
+// What a step does: encoder_steps.h and below it kernels/*.h and product.h. Where the rows are:
+// workspace.h.
 #include "engine/cpu/cpu_backend.h"
 
 #include <algorithm>
@@ -14,24 +15,18 @@
 
 #include "base/status_macros.h"
 #include "engine/cpu/cpu_isa.h"
+#include "engine/cpu/encoder_steps.h"
 #include "engine/cpu/head.h"
 #include "engine/cpu/kernel_table.h"
 #include "engine/cpu/packed_model.h"
 #include "engine/cpu/product.h"
+#include "engine/cpu/sequence_group.h"
 #include "engine/cpu/split_plan.h"
 #include "engine/cpu/thread_team.h"
 #include "engine/cpu/workspace.h"
 
 namespace tailor {
 namespace {
-
-// Sequences that go through the layers together, packed in this order, and the rows of them that
-// are this thread's: all, unless the threads share the group.
-struct Group {
-  std::span<const int> sequences;  // indices into the batch
-  int begin = 0;
-  int end = 0;
-};
 
 // One thread's part of one Run.
 class ForwardPass {
@@ -40,59 +35,61 @@ class ForwardPass {
   ForwardPass(const PackedModel& model, const KernelSet& kernels, const Batch& batch, int thread,
               ThreadTeam* team, GroupMemory& group, ThreadMemory& mine, std::span<float> outputs)
       : model_(model),
-        kernels_(kernels),
         batch_(batch),
-        thread_(thread),
         team_(team),
         is_bf16_(model.format == WeightFormat::kBf16),
-        hidden_(group.hidden.View(model.config.hidden, true, is_bf16_)),
-        group_memory_(group),
+        group_(group),
         mine_(mine),
-        outputs_(outputs) {
+        hidden_(group.hidden.View(model.config.hidden, true, is_bf16_)),
+        outputs_(outputs),
+        steps_(model, kernels, batch, thread, mine) {
     mine_.first_sequences.clear();
   }
 
-  // Every layer for one group; of the last one only what all rows need, when the head reads first
-  // rows only (Finish does the rest for all groups at once).
-  void Encode(const Group& group) {
-    Embed(group);
+  // Every layer for one group; of the last one only what needs all rows when the head reads first
+  // rows only: Finish does the rest for all groups at once.
+  void Encode(const SequenceGroup& group) {
+    ForEachPart(batch_, group,
+                [&](const SequencePart& part) { steps_.Embed(part, hidden_.From(part.begin)); });
     const std::vector<LayerShape>& layers = model_.config.layers;
     for (size_t i = 0; i < layers.size(); ++i) {
       const bool first_rows_only = model_.reads_first_rows && i + 1 == layers.size();
       const PackedAttention& attention = model_.attention[layers[i].attention];
       const PackedLinear& projection =
           first_rows_only ? attention.key_value : attention.query_key_value;
-      const Rows projected = group_memory_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
+      const Rows projected = group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
           projection.product->spec().out, true, false);
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
-        Multiply(projection, hidden_.From(begin), rows, projected.From(begin));
+        steps_.Multiply(projection, hidden_.From(begin), rows, projected.From(begin));
       });
       Meet();  // attention reads the keys and values of every row of a sequence
-      if (first_rows_only) return AttendFirstRows(group, layers[i], attention.query, projected);
-      const Rows context =
-          group_memory_.context.View(layers[i].attention_dim(), !is_bf16_, is_bf16_);
-      Attend(group, layers[i], projected, context);
+      if (first_rows_only) {
+        AttendFirstRows(group, layers[i], attention.query, projected);
+        return;
+      }
+      const Rows context = group_.context.View(layers[i].attention_dim(), !is_bf16_, is_bf16_);
+      AttendAllRows(group, layers[i], projected, context);
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
         FinishLayer(layers[i], context.From(begin), hidden_.From(begin), rows);
       });
     }
-    Meet();  // pooling reads every row of a sequence
+    Meet();  // a mean reads every row of a sequence
     PoolMeans(group);
   }
 
   // The last layer's rest and the head for the first rows that Encode has left. False when a
   // product failed.
   bool Finish() {
-    if (!model_.reads_first_rows) return is_ok_;
+    if (!model_.reads_first_rows) return steps_.is_ok();
     const LayerShape& layer = model_.config.layers.back();
     const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, is_bf16_);
     const Rows context = mine_.first_context.View(layer.attention_dim(), !is_bf16_, is_bf16_);
     const std::span<const int> sequences = mine_.first_sequences;
     ForEachBlock(0, static_cast<int>(sequences.size()), [&](int begin, int rows) {
       FinishLayer(layer, context.From(begin), hidden.From(begin), rows);
-      Classify(hidden.From(begin), sequences.subspan(begin, rows));
+      WriteOutputs(hidden.From(begin), sequences.subspan(begin, rows));
     });
-    return is_ok_;
+    return steps_.is_ok();
   }
 
  private:
@@ -108,150 +105,62 @@ class ForwardPass {
     }
   }
 
-  // Calls step(sequence, its first row in the group, first row of this thread, one past the last)
-  // for each sequence of which this thread has rows.
-  template <typename Step>
-  void ForEachSequence(const Group& group, const Step& step) {
-    int first = 0;
-    for (const int sequence : group.sequences) {
-      const int next = first + batch_.sequence_tokens(sequence);
-      const int begin = std::max(first, group.begin);
-      const int end = std::min(next, group.end);
-      if (begin < end) step(sequence, first, begin, end);
-      first = next;
-    }
-  }
-
-  void Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y) {
-    is_ok_ &= linear.product->Run(thread_, linear.matrix, x.product_input(), rows, y.f32,
-                                  mine_.product_scratch.data());
-  }
-
-  void Embed(const Group& group) {
-    ForEachSequence(group, [&](int sequence, int first, int begin, int end) {
-      const int token = batch_.sequence_offsets[sequence] + (begin - first);
-      const Rows out = hidden_.From(begin);
-      kernels_.embed_layer_norm({.token_ids = batch_.token_ids.data() + token,
-                                 .type_ids = batch_.token_type_ids.data() + token,
-                                 .first_position = begin - first,
-                                 .word_table = model_.word_embeddings.data(),
-                                 .position_table = model_.position_embeddings.data(),
-                                 .type_table = model_.token_type_embeddings.empty()
-                                                   ? nullptr
-                                                   : model_.token_type_embeddings.data(),
-                                 .gamma = model_.embedding_norm.gamma.data(),
-                                 .beta = model_.embedding_norm.beta.data(),
-                                 .eps = model_.config.layer_norm_eps,
-                                 .rows = end - begin,
-                                 .hidden = model_.config.hidden,
-                                 .out = out.f32,
-                                 .out_bf16 = out.bf16});
-    });
-  }
-
-  void Attend(const Group& group, const LayerShape& layer, const Rows& projected,
-              const Rows& context) {
-    ForEachSequence(group, [&](int sequence, int first, int begin, int end) {
-      const float* keys = projected.From(first).f32 + layer.attention_dim();
-      Attention(layer, projected.From(begin), end - begin, keys, projected.width,
-                batch_.sequence_tokens(sequence), context.From(begin));
-    });
-  }
-
-  // The last layer's query and attention for the first rows of the group that this thread has.
-  void AttendFirstRows(const Group& group, const LayerShape& layer, const PackedLinear& projection,
-                       const Rows& projected) {
-    std::vector<int>& sequences = mine_.first_sequences;
-    const size_t done = sequences.size();
-    const Rows first_rows = mine_.first_hidden.View(model_.config.hidden, true, is_bf16_);
-    ForEachSequence(group, [&](int sequence, int first, int begin, int) {
-      if (begin != first) return;  // another thread has its first row
-      CopyRow(hidden_.From(first), first_rows.From(sequences.size()));
-      sequences.push_back(sequence);
-    });
-    const Rows query = mine_.first_query.View(layer.attention_dim(), true, false);
-    ForEachBlock(static_cast<int>(done), static_cast<int>(sequences.size()),
-                 [&](int begin, int rows) {
-                   Multiply(projection, first_rows.From(begin), rows, query.From(begin));
-                 });
-    const Rows context = mine_.first_context.View(layer.attention_dim(), !is_bf16_, is_bf16_);
-    size_t row = done;
-    ForEachSequence(group, [&](int sequence, int first, int begin, int) {
-      if (begin != first) return;
-      Attention(layer, query.From(row), 1, projected.From(first).f32, projected.width,
-                batch_.sequence_tokens(sequence), context.From(row));
-      ++row;
-    });
-  }
-
-  // keys: the first key of the sequence; its values follow attention_dim further in each row.
-  void Attention(const LayerShape& layer, const Rows& query, int num_queries, const float* keys,
-                 size_t key_value_stride, int num_keys, const Rows& context) {
-    kernels_.attention({.query = query.f32,
-                        .key = keys,
-                        .value = keys + layer.attention_dim(),
-                        .query_stride = query.width,
-                        .key_value_stride = key_value_stride,
-                        .num_queries = num_queries,
-                        .num_keys = num_keys,
-                        .num_heads = layer.num_heads,
-                        .head_dim = layer.head_dim,
-                        .scratch = mine_.attention_scratch.data(),
-                        .context = context.f32,
-                        .context_bf16 = context.bf16});
-  }
-
   // What follows attention, in place on `hidden`: output product, norm, feed-forward, norm.
   void FinishLayer(const LayerShape& layer, const Rows& context, const Rows& hidden, int rows) {
     const PackedAttention& attention = model_.attention[layer.attention];
     const PackedFfn& ffn = model_.ffn[layer.ffn];
     const Rows product = mine_.product.View(hidden.width, true, false);
     const Rows inner = mine_.inner.View(layer.ffn_dim, true, is_bf16_);
-    Multiply(attention.output, context, rows, product);
-    AddAndNormalize(product, attention.output.bias, attention.norm, hidden, rows);
-    Multiply(ffn.in, hidden, rows, inner);
-    kernels_.bias_activation({.x = inner.f32,
-                              .bias = ffn.in.bias.data(),
-                              .activation = model_.activation,
-                              .rows = rows,
-                              .columns = layer.ffn_dim,
-                              .out = is_bf16_ ? nullptr : inner.f32,
-                              .out_bf16 = inner.bf16});
-    Multiply(ffn.out, inner, rows, product);
-    AddAndNormalize(product, ffn.out.bias, ffn.norm, hidden, rows);
+    steps_.Multiply(attention.output, context, rows, product);
+    steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, hidden, rows);
+    steps_.Multiply(ffn.in, hidden, rows, inner);
+    steps_.BiasActivation(ffn.in.bias, inner, rows);
+    steps_.Multiply(ffn.out, inner, rows, product);
+    steps_.BiasResidualLayerNorm(product, ffn.out.bias, ffn.norm, hidden, rows);
   }
 
-  // hidden = LayerNorm(x + bias + hidden)
-  void AddAndNormalize(const Rows& x, const std::vector<float>& bias, const PackedNorm& norm,
-                       const Rows& hidden, int rows) {
-    kernels_.bias_residual_layer_norm({.x = x.f32,
-                                       .bias = bias.data(),
-                                       .residual = hidden.f32,
-                                       .gamma = norm.gamma.data(),
-                                       .beta = norm.beta.data(),
-                                       .eps = model_.config.layer_norm_eps,
-                                       .rows = rows,
-                                       .hidden = model_.config.hidden,
-                                       .out = hidden.f32,
-                                       .out_bf16 = hidden.bf16});
+  void AttendAllRows(const SequenceGroup& group, const LayerShape& layer, const Rows& projected,
+                     const Rows& context) {
+    ForEachPart(batch_, group, [&](const SequencePart& part) {
+      steps_.Attention(layer, projected.From(part.begin), part.end - part.begin,
+                       projected.From(part.first).Columns(layer.attention_dim()),
+                       batch_.sequence_tokens(part.sequence), context.From(part.begin));
+    });
+  }
+
+  // The last layer's query and attention for the first rows of the group that this thread has. The
+  // rows are kept apart, for Finish.
+  void AttendFirstRows(const SequenceGroup& group, const LayerShape& layer,
+                       const PackedLinear& query_projection, const Rows& key_value) {
+    std::vector<int>& sequences = mine_.first_sequences;
+    const int done = static_cast<int>(sequences.size());
+    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, is_bf16_);
+    const Rows query = mine_.first_query.View(layer.attention_dim(), true, false);
+    const Rows context = mine_.first_context.View(layer.attention_dim(), !is_bf16_, is_bf16_);
+    ForEachPart(batch_, group, [&](const SequencePart& part) {
+      if (!part.has_first_row()) return;
+      CopyRow(hidden_.From(part.first), hidden.From(sequences.size()));
+      sequences.push_back(part.sequence);
+    });
+    ForEachBlock(done, static_cast<int>(sequences.size()), [&](int begin, int rows) {
+      steps_.Multiply(query_projection, hidden.From(begin), rows, query.From(begin));
+    });
+    int row = done;
+    ForEachPart(batch_, group, [&](const SequencePart& part) {
+      if (!part.has_first_row()) return;
+      steps_.Attention(layer, query.From(row), 1, key_value.From(part.first),
+                       batch_.sequence_tokens(part.sequence), context.From(row));
+      ++row;
+    });
   }
 
   // Outputs of `sequences` from their first rows, one row of `hidden` each.
-  void Classify(const Rows& hidden, std::span<const int> sequences) {
-    const HeadConfig& head = model_.config.head;
+  void WriteOutputs(const Rows& hidden, std::span<const int> sequences) {
     const int rows = static_cast<int>(sequences.size());
     Rows pooled = hidden;
-    if (head.kind == HeadKind::kClassifier && head.pooler != PoolerActivation::kNone) {
+    if (model_.pooler.product != nullptr) {
       pooled = mine_.product.View(hidden.width, true, false);
-      const Rows f32_only = {.f32 = hidden.f32, .width = hidden.width};  // the head is f32 always
-      Multiply(model_.pooler, f32_only, rows, pooled);
-      kernels_.bias_activation({.x = pooled.f32,
-                                .bias = model_.pooler.bias.data(),
-                                .activation = PoolerKernel(head.pooler),
-                                .rows = rows,
-                                .columns = model_.config.hidden,
-                                .out = pooled.f32,
-                                .out_bf16 = nullptr});
+      steps_.Pooler(hidden, rows, pooled);
     }
     for (int row = 0; row < rows; ++row) {
       WriteOutput(model_, pooled.From(row).f32, Output(sequences[row]));
@@ -259,11 +168,11 @@ class ForwardPass {
   }
 
   // Embedding heads that average all rows of a sequence; the thread that has its first row does it.
-  void PoolMeans(const Group& group) {
-    ForEachSequence(group, [&](int sequence, int first, int begin, int) {
-      if (begin != first) return;
-      const std::span<float> output = Output(sequence);
-      MeanRows(hidden_.From(first).f32, batch_.sequence_tokens(sequence), output);
+  void PoolMeans(const SequenceGroup& group) {
+    ForEachPart(batch_, group, [&](const SequencePart& part) {
+      if (!part.has_first_row()) return;
+      const std::span<float> output = Output(part.sequence);
+      MeanRows(hidden_.From(part.first).f32, batch_.sequence_tokens(part.sequence), output);
       if (model_.config.head.normalize) NormalizeLength(output);
     });
   }
@@ -273,22 +182,15 @@ class ForwardPass {
     return outputs_.subspan(sequence * width, width);
   }
 
-  static void CopyRow(const Rows& from, const Rows& to) {
-    std::copy_n(from.f32, from.width, to.f32);
-    if (from.bf16 != nullptr) std::copy_n(from.bf16, from.width, to.bf16);
-  }
-
   const PackedModel& model_;
-  const KernelSet& kernels_;
   const Batch& batch_;
-  const int thread_;
   ThreadTeam* const team_;
   const bool is_bf16_;
-  const Rows hidden_;  // [rows of the group, hidden]
-  GroupMemory& group_memory_;
+  GroupMemory& group_;
   ThreadMemory& mine_;
+  const Rows hidden_;  // [rows of the group, hidden]
   const std::span<float> outputs_;
-  bool is_ok_ = true;
+  EncoderSteps steps_;
 };
 
 class CpuBackend final : public Backend {
@@ -374,27 +276,11 @@ class CpuBackend final : public Backend {
         std::span<const int>(plan_.sequences)
             .subspan(plan_.first[thread], plan_.first[thread + 1] - plan_.first[thread]);
     while (!rest.empty()) {
-      const Group group = TakeGroup(batch, rest);
+      const SequenceGroup group = TakeGroup(batch, rest);
       pass.Encode(group);
       rest = rest.subspan(group.sequences.size());
     }
     return pass.Finish();
-  }
-
-  // The first sequences of `rest`: as many as fit, but groups of about the same size.
-  static Group TakeGroup(const Batch& batch, std::span<const int> rest) {
-    int total = 0;
-    for (const int sequence : rest) total += batch.sequence_tokens(sequence);
-    const int groups = (total + Workspace::kGroupRows - 1) / Workspace::kGroupRows;
-    const int target = (total + groups - 1) / groups;
-    int rows = batch.sequence_tokens(rest[0]);
-    size_t count = 1;
-    for (; count < rest.size(); ++count) {
-      const int next = batch.sequence_tokens(rest[count]);
-      if (rows + next > Workspace::kGroupRows || rows + next / 2 > target) break;
-      rows += next;
-    }
-    return {rest.first(count), 0, rows};
   }
 
   const BackendInfo info_;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/check.h"
+#include "engine/cpu/sequence_group.h"
 
 namespace tailor {
 namespace {
@@ -26,6 +26,11 @@ void GrowGroup(GroupMemory& group, size_t rows, const PackedModel& model, bool i
 }
 
 }  // namespace
+
+void CopyRow(const Rows& from, const Rows& to) {
+  std::copy_n(from.f32, from.width, to.f32);
+  if (from.bf16 != nullptr) std::copy_n(from.bf16, from.width, to.bf16);
+}
 
 void RowBuffer::Grow(size_t rows, size_t width, bool wants_f32, bool wants_bf16) {
   const size_t size = (rows + kBucketRows) * width;

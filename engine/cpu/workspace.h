@@ -23,9 +23,13 @@ struct Rows {
     return {f32 == nullptr ? nullptr : f32 + row * width,
             bf16 == nullptr ? nullptr : bf16 + row * width, width};
   }
+  // The same rows without their first columns; f32 only.
+  Rows Columns(size_t first) const { return {f32 + first, nullptr, width}; }
   // What a product reads: bf16 where it exists.
   const void* product_input() const { return bf16 == nullptr ? static_cast<void*>(f32) : bf16; }
 };
+
+void CopyRow(const Rows& from, const Rows& to);
 
 // Owns the memory for rows of any width up to the planned one.
 class RowBuffer {
@@ -66,10 +70,6 @@ struct ThreadMemory {
 class Workspace {
  public:
   Workspace(const BatchLimits& limits, int threads);
-
-  // Rows of a group: one more than this many tokens start the next group (but a sequence is never
-  // cut). Large enough for efficient products, small enough to stay in the second-level cache.
-  static constexpr int kGroupRows = 256;
 
   // Makes everything large enough for `model` too. Allocates; Run never does.
   void Grow(const PackedModel& model);

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cpu/encoder_steps.h"
+
+#include "engine/cpu/head.h"
+
+namespace tailor {
+
+EncoderSteps::EncoderSteps(const PackedModel& model, const KernelSet& kernels, const Batch& batch,
+                           int thread, ThreadMemory& memory)
+    : model_(model), kernels_(kernels), batch_(batch), thread_(thread), memory_(memory) {}
+
+void EncoderSteps::Embed(const SequencePart& part, const Rows& out) {
+  const int position = part.begin - part.first;
+  const int token = batch_.sequence_offsets[part.sequence] + position;
+  const bool has_types = !model_.token_type_embeddings.empty();
+  kernels_.embed_layer_norm(
+      {.token_ids = batch_.token_ids.data() + token,
+       .type_ids = batch_.token_type_ids.data() + token,
+       .first_position = position,
+       .word_table = model_.word_embeddings.data(),
+       .position_table = model_.position_embeddings.data(),
+       .type_table = has_types ? model_.token_type_embeddings.data() : nullptr,
+       .gamma = model_.embedding_norm.gamma.data(),
+       .beta = model_.embedding_norm.beta.data(),
+       .eps = model_.config.layer_norm_eps,
+       .rows = part.end - part.begin,
+       .hidden = model_.config.hidden,
+       .out = out.f32,
+       .out_bf16 = out.bf16});
+}
+
+void EncoderSteps::Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y) {
+  is_ok_ &= linear.product->Run(thread_, linear.matrix, x.product_input(), rows, y.f32,
+                                memory_.product_scratch.data());
+}
+
+void EncoderSteps::Attention(const LayerShape& layer, const Rows& query, int num_queries,
+                             const Rows& keys, int num_keys, const Rows& context) {
+  kernels_.attention({.query = query.f32,
+                      .key = keys.f32,
+                      .value = keys.f32 + layer.attention_dim(),
+                      .query_stride = query.width,
+                      .key_value_stride = keys.width,
+                      .num_queries = num_queries,
+                      .num_keys = num_keys,
+                      .num_heads = layer.num_heads,
+                      .head_dim = layer.head_dim,
+                      .scratch = memory_.attention_scratch.data(),
+                      .context = context.f32,
+                      .context_bf16 = context.bf16});
+}
+
+void EncoderSteps::BiasActivation(const std::vector<float>& bias, const Rows& inner, int rows) {
+  kernels_.bias_activation({.x = inner.f32,
+                            .bias = bias.data(),
+                            .activation = model_.activation,
+                            .rows = rows,
+                            .columns = static_cast<int>(inner.width),
+                            .out = inner.bf16 == nullptr ? inner.f32 : nullptr,
+                            .out_bf16 = inner.bf16});
+}
+
+void EncoderSteps::BiasResidualLayerNorm(const Rows& x, const std::vector<float>& bias,
+                                         const PackedNorm& norm, const Rows& hidden, int rows) {
+  kernels_.bias_residual_layer_norm({.x = x.f32,
+                                     .bias = bias.data(),
+                                     .residual = hidden.f32,
+                                     .gamma = norm.gamma.data(),
+                                     .beta = norm.beta.data(),
+                                     .eps = model_.config.layer_norm_eps,
+                                     .rows = rows,
+                                     .hidden = model_.config.hidden,
+                                     .out = hidden.f32,
+                                     .out_bf16 = hidden.bf16});
+}
+
+void EncoderSteps::Pooler(const Rows& hidden, int rows, const Rows& pooled) {
+  Multiply(model_.pooler, {.f32 = hidden.f32, .width = hidden.width}, rows, pooled);
+  kernels_.bias_activation({.x = pooled.f32,
+                            .bias = model_.pooler.bias.data(),
+                            .activation = PoolerKernel(model_.config.head.pooler),
+                            .rows = rows,
+                            .columns = model_.config.hidden,
+                            .out = pooled.f32,
+                            .out_bf16 = nullptr});
+}
+
+}  // namespace tailor
