@@ -35,7 +35,11 @@ Result RunInspect(const std::filesystem::path& folder, bool as_json = false) {
 }
 
 Quality QualityOf(double ndcg10) {
-  return {.ndcg10 = ndcg10, .ci_low = ndcg10 - 0.01, .ci_high = ndcg10 + 0.01, .num_queries = 50};
+  return {.ndcg10 = ndcg10,
+          .ci_low = ndcg10 - 0.01,
+          .ci_high = ndcg10 + 0.01,
+          .num_queries = 50,
+          .dataset_id = "set-b"};
 }
 
 class InspectTest : public ::testing::Test {

@@ -51,7 +51,8 @@ class FamilyFolderTest : public ::testing::Test {
 };
 
 TEST_F(FamilyFolderTest, LoadsVariantsAndDerivedOnes) {
-  const Quality quality = {.ndcg10 = 0.7, .ci_low = 0.6, .ci_high = 0.8};
+  const Quality quality = {
+      .ndcg10 = 0.7, .ci_low = 0.6, .ci_high = 0.8, .num_queries = 9, .dataset_id = "set-b"};
   WriteDerivedVariant(temp_.path() / "big-bf16", "big-bf16", "tiny", "big", "bf16", quality);
   WriteFile(temp_.path() / "README.md", "text");
   std::filesystem::create_directories(temp_.path() / "logs");

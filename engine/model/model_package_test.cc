@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
                                  {.prefix = "distilbert.", .distilbert = true},
                                  "distilbert.transformer.layer.1.attention.q_lin.weight",
                                  "distilbert.transformer.layer.0.output_layer_norm.weight"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(LoadModelPackageTest, DistilBertHasNoTokenTypesAndAReluPooler) {
   TempFolder temp;

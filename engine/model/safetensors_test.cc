@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadHeader{"Text", "nonsense", 0, "header: expected JSON, got something else at byte"},
         BadHeader{"Empty", "", 0, "header: expected JSON"},
         BadHeader{"TooDeep", R"({"a":[[[[[1]]]]]})", 0, "header: expected at most 4 levels"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(ParseSafetensorsHeaderTest, RefusesTooManyTensors) {
   std::string header = "{";

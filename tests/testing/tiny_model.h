@@ -18,7 +18,7 @@
 namespace tailor::testing {
 
 struct TinyModelOptions {
-  std::string id;               // not empty: variant.json is written
+  std::string id = {};          // not empty: variant.json is written
   std::string family = "tiny";  // in variant.json
   uint64_t seed = 1;
 
@@ -28,19 +28,19 @@ struct TinyModelOptions {
   int num_layers = 2;
   // Not empty: the layer table (pruned heads, odd ffn widths, ties through attention and ffn),
   // written to variant.json when there is an id.
-  std::vector<LayerShape> layers;
+  std::vector<LayerShape> layers = {};
   int max_positions = 64;
   int num_token_types = 2;
   int num_labels = 1;  // 0: an embedding folder, mean pooling, normalised
   std::string hidden_act = "gelu";
 
   DType dtype = DType::kF32;
-  std::string prefix = "bert.";         // of the encoder's tensors; "distilbert." with `distilbert`
-  bool gamma_beta_names = false;        // LayerNorm.gamma instead of LayerNorm.weight
-  bool distilbert = false;              // DistilBERT's config keys and tensor names
-  bool sharded = false;                 // two shards and an index
-  std::vector<std::string> vocabulary;  // empty: TinyVocabulary()
-  std::optional<Quality> quality;       // of variant.json
+  std::string prefix = "bert.";   // of the encoder's tensors; "distilbert." with `distilbert`
+  bool gamma_beta_names = false;  // LayerNorm.gamma instead of LayerNorm.weight
+  bool distilbert = false;        // DistilBERT's config keys and tensor names
+  bool sharded = false;           // two shards and an index
+  std::vector<std::string> vocabulary = {};  // empty: TinyVocabulary()
+  std::optional<Quality> quality = {};       // of variant.json
 };
 
 // Special tokens, letters and digits with their ## forms, punctuation, and some whole words.
