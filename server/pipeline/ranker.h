@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/clock.h"
 #include "engine/api/backend.h"
 #include "server/pipeline/request.h"

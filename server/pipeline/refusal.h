@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+
 #include "base/clock.h"
 #include "server/telemetry/outcome.h"
 

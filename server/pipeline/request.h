@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "base/clock.h"
 
 namespace tailor {
@@ -38,13 +39,13 @@ enum class SelectionReason {
   kFit,       // the best quality that answers in time
   kDegraded,  // the backlog forced a cheaper one than an idle server would have taken
   kPin,
-  kFixed,     // policy "fixed"
-  kAlone,     // there is only one variant
+  kFixed,  // policy "fixed"
+  kAlone,  // there is only one variant
 };
 std::string_view ReasonName(SelectionReason reason);
 
 struct Answer {
-  std::vector<float> outputs;      // [texts, num_outputs] raw logits or embeddings
+  std::vector<float> outputs;  // [texts, num_outputs] raw logits or embeddings
   int num_outputs = 1;
   std::vector<int32_t> order;      // kRank: indices into texts, best first, ties in request order
   std::vector<uint8_t> truncated;  // [texts] 0 or 1

@@ -39,15 +39,15 @@ struct StatusReport {
   std::string policy;
   int queued_requests = 0;
   int64_t queued_tokens = 0;
-  std::vector<CostCoefficients> costs;     // one a variant
-  std::vector<bool> on_ladder;             // one a variant, by measured cost
-  std::vector<DecisionRecord> decisions;   // newest first
+  std::vector<CostCoefficients> costs;    // one a variant
+  std::vector<bool> on_ladder;            // one a variant, by measured cost
+  std::vector<DecisionRecord> decisions;  // newest first
 };
 
 struct ExplainQuery {
   std::vector<int> lengths;  // tokens a pair
   Duration budget{};
-  std::string variant;       // pin
+  std::string variant;  // pin
   double min_quality = 0;
 };
 

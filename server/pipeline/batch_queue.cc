@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/pipeline/batch_queue.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "server/pipeline/refusal.h"
+
+namespace tailor {
+
+BatchQueue::BatchQueue(const QueueOptions& options, const Selector* selector, Recorder* recorder)
+    : options_(options),
+      selector_(selector),
+      recorder_(recorder),
+      busy_until_(static_cast<size_t>(options.num_workers)) {}
+
+QueueLoad BatchQueue::Load(TimePoint now) const {
+  const TimePoint first_free = *std::min_element(busy_until_.begin(), busy_until_.end());
+  QueueLoad load{.items = items_,
+                 .waiting = {},
+                 .tokenizing = tokenizing_,
+                 .busy_seconds = std::max(0.0, ToSeconds(first_free - now)),
+                 .num_workers = options_.num_workers};
+  for (const QueueTotals& totals : waiting_) {
+    load.waiting.requests += totals.requests;
+    load.waiting.tokens += totals.tokens;
+  }
+  return load;
+}
+
+absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const Judge& judge) {
+  const MutexLock lock(&mutex_);
+  if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
+  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
+  ++tokenizing_.requests;
+  tokenizing_.tokens += pending->reserved_tokens;
+  return absl::OkStatus();
+}
+
+absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest, TimePoint now,
+                              const Judge& judge) {
+  const Request& request = pending->request;
+  const MutexLock lock(&mutex_);
+  --tokenizing_.requests;
+  tokenizing_.tokens -= pending->reserved_tokens;
+  pending->place = PendingRequest::Place::kEnded;
+  if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
+  if (pending->is_cancelled) {
+    return MakeRefusal({.refusal = Refusal::kCancelled}, "the caller has gone");
+  }
+  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
+  pending->place = PendingRequest::Place::kQueued;
+  pending->pushed = now;
+  pending->sequence = next_sequence_++;
+  QueueItem item{.pending = pending, .entry = {}};
+  item.entry = {.arrival = request.arrival,
+                .deadline = request.deadline - options_.reply_margin,
+                .priority = request.priority,
+                .is_pinned = !request.variant.empty(),
+                .admissible = pending->admissible,
+                .cheapest = cheapest,
+                .total = pending->encoded.work,
+                .waiting = pending->encoded.work,
+                .lengths = pending->encoded.lengths};
+  CountWaiting(request.priority, 1, item.entry.waiting.tokens);
+  items_.emplace(QueueKey{item.entry.deadline, request.priority, pending->sequence},
+                 std::move(item));
+  changed_.NotifyOne();
+  return absl::OkStatus();
+}
+
+QueueItems::iterator BatchQueue::Find(const PendingRequest& pending) {
+  return items_.find(QueueKey{pending.request.deadline - options_.reply_margin,
+                              pending.request.priority, pending.sequence});
+}
+
+void BatchQueue::CountWaiting(int priority, int requests, int64_t tokens) {
+  QueueTotals& totals = waiting_[static_cast<size_t>(priority)];
+  totals.requests += requests;
+  totals.tokens += tokens;
+  recorder_->SetQueue(priority, totals.requests, totals.tokens);
+}
+
+void BatchQueue::Remove(QueueItems::iterator item) {
+  CountWaiting(item->second.entry.priority, -1, -item->second.entry.waiting.tokens);
+  items_.erase(item);
+}
+
+bool BatchQueue::Cancel(const PendingPtr& pending) {
+  const MutexLock lock(&mutex_);
+  if (pending->place == PendingRequest::Place::kTokenizing) pending->is_cancelled = true;
+  if (pending->place != PendingRequest::Place::kQueued) return false;
+  if (const auto item = Find(*pending); item != items_.end()) Remove(item);
+  pending->place = PendingRequest::Place::kEnded;
+  return true;
+}
+
+void BatchQueue::DropExpired(TimePoint now, std::vector<PendingPtr>* expired) {
+  while (!items_.empty() && items_.begin()->second.entry.deadline <= now) {
+    const auto item = items_.begin();
+    item->second.pending->place = PendingRequest::Place::kEnded;
+    expired->push_back(item->second.pending);
+    Remove(item);
+  }
+}
+
+CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, TimePoint now) {
+  CutBatch batch;
+  const MutexLock lock(&mutex_);
+  DropExpired(now, &batch.expired);
+  entries_.clear();
+  chosen_from_.clear();
+  for (auto item = items_.begin(); item != items_.end() && entries_.size() < kMaxSnapshot; ++item) {
+    entries_.push_back(item->second.entry);
+    chosen_from_.push_back(item);
+  }
+  const QueueSnapshot snapshot{.entries = entries_,
+                               .limits = options_.limits,
+                               .num_workers = options_.num_workers,
+                               .safety = options_.safety};
+  batch.selection = selector_->Select(snapshot, variants, now);
+  for (const int index : batch.selection.hopeless) {
+    const auto item = chosen_from_[static_cast<size_t>(index)];
+    item->second.pending->place = PendingRequest::Place::kEnded;
+    batch.hopeless.push_back(item->second.pending);
+    Remove(item);
+  }
+  for (const Portion& portion : batch.selection.portions) {
+    Take(chosen_from_[static_cast<size_t>(portion.entry)], portion.rows, snapshot, variants, now,
+         &batch);
+  }
+  if (batch.selection.variant >= 0) {
+    busy_until_[static_cast<size_t>(worker)] = now + FromSeconds(batch.selection.predicted_seconds);
+  }
+  return batch;
+}
+
+void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
+                      const QueueSnapshot& snapshot, std::span<const VariantState> variants,
+                      TimePoint now, TakenRows* taken) {
+  PendingRequest& pending = *taken->pending;
+  const int variant = selection.variant;
+  const double seconds =
+      AloneSeconds(variants[static_cast<size_t>(variant)].cost, entry.total, snapshot.limits);
+  taken->is_first = true;
+  taken->reason = selector_->Reason(entry, variant, snapshot, variants);
+  taken->queue_time = now - pending.pushed;
+  if (taken->reason == SelectionReason::kDegraded) {
+    taken->degraded_from = BestInTime(variants, entry.admissible, entry.total, snapshot.limits,
+                                      snapshot.safety, ToSeconds(entry.deadline - entry.arrival));
+  }
+  pending.variant = variant;
+  Answer& answer = pending.answer;
+  answer.variant = variant;
+  answer.reason = taken->reason;
+  answer.queue = taken->queue_time;
+  answer.predicted = now - entry.arrival + options_.reply_margin +
+                     FromSeconds(std::max(seconds, selection.predicted_seconds));
+  answer.num_outputs = options_.num_outputs[static_cast<size_t>(variant)];
+  answer.outputs.resize(pending.encoded.lengths.size() * static_cast<size_t>(answer.num_outputs));
+}
+
+void BatchQueue::Take(QueueItems::iterator item, int rows, const QueueSnapshot& snapshot,
+                      std::span<const VariantState> variants, TimePoint now, CutBatch* batch) {
+  PendingRequest& pending = *item->second.pending;
+  QueueEntry& entry = item->second.entry;
+  const int variant = batch->selection.variant;
+  TakenRows taken{.pending = item->second.pending,
+                  .first_row = pending.rows_taken,
+                  .rows = rows,
+                  .first_token = pending.tokens_taken};
+  if (pending.variant < 0) Bind(entry, batch->selection, snapshot, variants, now, &taken);
+  int64_t tokens = 0;
+  for (int i = 0; i < rows; ++i) {
+    const int32_t length = entry.lengths[static_cast<size_t>(i)];
+    tokens += length;
+    entry.waiting.Remove(length);
+    batch->work.Add(length);
+  }
+  CountWaiting(entry.priority, 0, -tokens);
+  pending.rows_taken += rows;
+  pending.tokens_taken += static_cast<size_t>(tokens);
+  entry.lengths = entry.lengths.subspan(static_cast<size_t>(rows));
+  // All of a request runs with the same variant, or its scores could not be compared.
+  entry.admissible = OneVariant(variant);
+  entry.cheapest = variant;
+  batch->taken.push_back(std::move(taken));
+  if (entry.lengths.empty()) Remove(item);
+}
+
+std::vector<PendingPtr> BatchQueue::Complete(int worker, const std::vector<TakenRows>& taken,
+                                             bool ok, Duration engine_time) {
+  std::vector<PendingPtr> ended;
+  const MutexLock lock(&mutex_);
+  busy_until_[static_cast<size_t>(worker)] = TimePoint();
+  for (const TakenRows& rows : taken) {
+    PendingRequest& pending = *rows.pending;
+    pending.rows_done += rows.rows;
+    if (pending.place == PendingRequest::Place::kEnded) continue;
+    pending.answer.compute += engine_time;
+    const bool is_complete = pending.rows_done == static_cast<int>(pending.encoded.lengths.size());
+    if (ok && !is_complete) continue;
+    if (const auto item = Find(pending); item != items_.end()) Remove(item);
+    pending.place = PendingRequest::Place::kEnded;
+    ended.push_back(rows.pending);
+  }
+  return ended;
+}
+
+bool BatchQueue::WaitForWork() {
+  const MutexLock lock(&mutex_);
+  while (items_.empty() && !stopped_) changed_.Wait(&mutex_);
+  return !stopped_;
+}
+
+std::vector<PendingPtr> BatchQueue::Stop() {
+  std::vector<PendingPtr> left;
+  const MutexLock lock(&mutex_);
+  stopped_ = true;
+  while (!items_.empty()) {
+    const auto item = items_.begin();
+    item->second.pending->place = PendingRequest::Place::kEnded;
+    left.push_back(item->second.pending);
+    Remove(item);
+  }
+  changed_.NotifyAll();
+  return left;
+}
+
+void BatchQueue::Inspect(TimePoint now, const std::function<void(const QueueLoad&)>& visit) const {
+  const MutexLock lock(&mutex_);
+  visit(Load(now));
+}
+
+QueueTotals BatchQueue::Totals() const {
+  QueueTotals totals;
+  const MutexLock lock(&mutex_);
+  for (const QueueTotals& waiting : waiting_) {
+    totals.requests += waiting.requests;
+    totals.tokens += waiting.tokens;
+  }
+  return totals;
+}
+
+}  // namespace tailor

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bounded queue, earliest deadline first: what is in it has been admitted and tokenised, and
+// leaves it as rows of a batch, dead, or cancelled.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "server/pipeline/pending_request.h"
+#include "server/pipeline/selector.h"
+#include "server/telemetry/recorder.h"
+
+namespace tailor {
+
+// Earlier deadline, then higher priority, then first come.
+struct QueueKey {
+  TimePoint deadline;
+  int priority = 0;
+  uint64_t sequence = 0;
+
+  friend bool operator<(const QueueKey& a, const QueueKey& b) {
+    return std::tuple(a.deadline, -a.priority, a.sequence) <
+           std::tuple(b.deadline, -b.priority, b.sequence);
+  }
+};
+
+struct QueueItem {
+  PendingPtr pending;
+  QueueEntry entry;
+};
+using QueueItems = std::map<QueueKey, QueueItem>;
+
+struct QueueTotals {
+  int requests = 0;
+  int64_t tokens = 0;
+};
+
+// All that an admission needs to know of the load.
+struct QueueLoad {
+  const QueueItems& items;
+  QueueTotals waiting;      // in the queue
+  QueueTotals tokenizing;   // on the way to it; tokens are estimates
+  double busy_seconds = 0;  // until the first worker is free, as predicted
+  int num_workers = 1;
+};
+
+// Rows of a request in a batch.
+struct TakenRows {
+  PendingPtr pending;
+  int first_row = 0;
+  int rows = 0;
+  size_t first_token = 0;
+  bool is_first = false;  // of the request's batches; the rest is set for it alone
+  SelectionReason reason = SelectionReason::kFit;
+  int degraded_from = -1;  // what an idle server would have taken
+  Duration queue_time{};
+};
+
+struct CutBatch {
+  Selection selection;
+  std::vector<TakenRows> taken;
+  WorkShape work;
+  std::vector<PendingPtr> expired;   // past their deadline: the caller answers them
+  std::vector<PendingPtr> hopeless;  // given up by the selector: the caller answers them
+};
+
+struct QueueOptions {
+  BatchLimits limits;
+  int num_workers = 1;
+  double safety = 1;
+  Duration reply_margin{};
+  std::vector<int> num_outputs;  // of a row, one a variant
+};
+
+// Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
+class BatchQueue {
+ public:
+  using Judge = std::function<absl::Status(const QueueLoad&)>;
+
+  // `selector` and `recorder` outlive it.
+  BatchQueue(const QueueOptions& options, const Selector* selector, Recorder* recorder);
+
+  // Counts a request that will be tokenised, unless `judge` refuses.
+  absl::Status Reserve(PendingRequest* pending, TimePoint now, const Judge& judge);
+  // Queues it unless `judge` refuses or it was cancelled meanwhile; the reservation ends either
+  // way. After a refusal the request is the caller's to answer.
+  absl::Status Push(const PendingPtr& pending, int cheapest, TimePoint now, const Judge& judge);
+
+  // True when the request was taken out and is the caller's to answer. False when it has ended, or
+  // is being tokenised: then Push refuses it.
+  bool Cancel(const PendingPtr& pending);
+
+  // The next batch for a free worker: drops the dead, lets the selector choose, takes the rows.
+  CutBatch Cut(int worker, std::span<const VariantState> variants, TimePoint now);
+
+  // The worker is free; counts the rows as done and the time as theirs. Returns the requests that
+  // are complete or, with an error, those that end because of it: the caller answers them.
+  std::vector<PendingPtr> Complete(int worker, const std::vector<TakenRows>& taken, bool ok,
+                                   Duration engine_time);
+
+  // Blocks until there is something to cut; false when the queue was stopped.
+  bool WaitForWork();
+  // Takes everything out; the caller answers it. What is pushed later is refused.
+  std::vector<PendingPtr> Stop();
+
+  // `visit` runs under the queue's lock.
+  void Inspect(TimePoint now, const std::function<void(const QueueLoad&)>& visit) const;
+  QueueTotals Totals() const;
+
+ private:
+  // Enough to see what a choice does to others; a longer look ahead only costs time.
+  static constexpr size_t kMaxSnapshot = 256;
+
+  QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CountWaiting(int priority, int requests, int64_t tokens)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropExpired(TimePoint now, std::vector<PendingPtr>* expired)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Bind(const QueueEntry& entry, const Selection& selection, const QueueSnapshot& snapshot,
+            std::span<const VariantState> variants, TimePoint now, TakenRows* taken);
+  void Take(QueueItems::iterator item, int rows, const QueueSnapshot& snapshot,
+            std::span<const VariantState> variants, TimePoint now, CutBatch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const QueueOptions options_;
+  const Selector* const selector_;
+  Recorder* const recorder_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  QueueItems items_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::array<QueueTotals, kNumPriorities> waiting_ ABSL_GUARDED_BY(mutex_);
+  QueueTotals tokenizing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TimePoint> busy_until_ ABSL_GUARDED_BY(mutex_);
+  std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
+  std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tailor

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/pipeline/ranker.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/status_macros.h"
+#include "base/thread.h"
+#include "server/pipeline/admission.h"
+#include "server/pipeline/batch_queue.h"
+#include "server/pipeline/explain.h"
+#include "server/pipeline/refusal.h"
+#include "server/pipeline/stepped_ranker.h"
+#include "server/pipeline/tokenize_pool.h"
+#include "server/pipeline/worker.h"
+
+namespace tailor {
+namespace {
+
+// Up to this many bytes of text are tokenised by the thread that submits them: that takes about
+// 0.2 ms at most, and a hand-over to another thread and its wake-up would take as long.
+constexpr size_t kInlineBytes = 8 << 10;
+
+BatchLimits SmallestLimits(BatchLimits limits,
+                           const std::vector<std::unique_ptr<Backend>>& backends) {
+  for (const std::unique_ptr<Backend>& backend : backends) {
+    const BatchLimits& other = backend->info().limits;
+    limits.max_tokens = std::min(limits.max_tokens, other.max_tokens);
+    limits.max_sequences = std::min(limits.max_sequences, other.max_sequences);
+    limits.max_sequence_tokens = std::min(limits.max_sequence_tokens, other.max_sequence_tokens);
+  }
+  limits.max_sequence_tokens = std::min(limits.max_sequence_tokens, limits.max_tokens);
+  return limits;
+}
+
+std::vector<std::string> IdsOf(const std::vector<ServedVariant>& variants) {
+  std::vector<std::string> ids;
+  for (const ServedVariant& variant : variants) ids.push_back(variant.id);
+  return ids;
+}
+
+std::vector<int> NumOutputsOf(const std::vector<ServedVariant>& variants) {
+  std::vector<int> num_outputs;
+  for (const ServedVariant& variant : variants) num_outputs.push_back(variant.loaded.num_outputs);
+  return num_outputs;
+}
+
+size_t NumBytes(const Request& request) {
+  size_t bytes = 0;
+  for (const TextPair& text : request.texts) {
+    bytes += text.first.size() + (text.second ? text.second->size() : 0);
+  }
+  return bytes;
+}
+
+// Holds the queue weakly: a ticket may outlive the pipeline.
+class QueueTicket final : public Ticket {
+ public:
+  QueueTicket(std::weak_ptr<BatchQueue> queue, PendingPtr pending, Recorder* recorder)
+      : queue_(std::move(queue)), pending_(std::move(pending)), recorder_(recorder) {}
+
+  void Cancel() override {
+    const std::shared_ptr<BatchQueue> queue = queue_.lock();
+    if (queue == nullptr || !queue->Cancel(pending_)) return;
+    recorder_->RecordCancelled(PipelinePoint::kDequeue);
+    pending_->Finish(MakeRefusal({.refusal = Refusal::kCancelled}, "the caller has gone"));
+  }
+
+ private:
+  const std::weak_ptr<BatchQueue> queue_;
+  const PendingPtr pending_;
+  Recorder* const recorder_;
+};
+
+// Of a request that was answered at once.
+class NoTicket final : public Ticket {
+ public:
+  void Cancel() override {}
+};
+
+struct PipelineInput {
+  RankerOptions options;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::vector<ServedVariant> variants;
+  std::vector<std::unique_ptr<Backend>> backends;
+  Recorder* recorder = nullptr;
+  const Clock* clock = nullptr;
+  bool has_threads = true;
+};
+
+absl::Status CheckInput(const PipelineInput& input) {
+  const size_t count = input.variants.size();
+  if (count == 0 || count > kMaxVariants) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("variants: expected 1 to ", kMaxVariants, ", got ", count));
+  }
+  if (input.backends.empty()) {
+    return absl::InvalidArgumentError("backends: expected at least 1, got 0");
+  }
+  if (static_cast<size_t>(input.recorder->num_variants()) != count) {
+    return absl::InvalidArgumentError(absl::StrCat("recorder: expected ", count, " variants, got ",
+                                                   input.recorder->num_variants()));
+  }
+  return absl::OkStatus();
+}
+
+class Pipeline final : public SteppedRanker {
+ public:
+  Pipeline(PipelineInput input, std::unique_ptr<Selector> selector)
+      : options_(input.options),
+        limits_(SmallestLimits(options_.limits, input.backends)),
+        tokenizer_(std::move(input.tokenizer)),
+        served_(std::move(input.variants)),
+        recorder_(input.recorder),
+        clock_(input.clock),
+        selector_(std::move(selector)),
+        admission_(options_, limits_, served_),
+        variants_(served_, recorder_),
+        queue_(std::make_shared<BatchQueue>(
+            QueueOptions{.limits = limits_,
+                         .num_workers = static_cast<int>(input.backends.size()),
+                         .safety = options_.safety,
+                         .reply_margin = options_.reply_margin,
+                         .num_outputs = NumOutputsOf(served_)},
+            selector_.get(), recorder_)),
+        choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
+        has_threads_(input.has_threads) {
+    const PipelineParts parts{.served = served_,
+                              .queue = queue_.get(),
+                              .variants = &variants_,
+                              .decisions = &decisions_,
+                              .recorder = recorder_,
+                              .clock = clock_};
+    for (std::unique_ptr<Backend>& backend : input.backends) {
+      const int index = static_cast<int>(workers_.size());
+      workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts));
+    }
+    if (has_threads_ && options_.tokenizer_threads > 0) {
+      pool_ = std::make_unique<TokenizePool>(options_.tokenizer_threads);
+    }
+  }
+
+  ~Pipeline() override {
+    is_admitting_ = false;
+    is_stopping_ = true;
+    for (const PendingPtr& pending : queue_->Stop()) {
+      pending->Finish(MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping"));
+    }
+    pool_.reset();
+    threads_.clear();
+  }
+
+  absl::Status WarmUp() override {
+    absl::Status result;
+    if (has_threads_) {
+      result = WarmUpOnThreads();
+    } else {
+      for (const auto& worker : workers_) result.Update(worker->WarmUp(WarmUpOptionsOf()));
+    }
+    is_warm_ = result.ok();
+    return result;
+  }
+
+  std::shared_ptr<Ticket> Submit(Request request, AnswerCallback done) override {
+    auto pending = std::make_shared<PendingRequest>();
+    pending->request = std::move(request);
+    pending->done = std::move(done);
+    const absl::StatusOr<bool> has_work = Admit(pending.get());
+    if (!has_work.ok()) {
+      Refuse(pending, has_work.status(), PipelinePoint::kArrival);
+      return std::make_shared<NoTicket>();
+    }
+    if (!*has_work) {
+      Answer answer;
+      answer.budget = pending->request.deadline - pending->request.arrival;
+      pending->Finish(std::move(answer));
+      return std::make_shared<NoTicket>();
+    }
+    auto ticket = std::make_shared<QueueTicket>(queue_, pending, recorder_);
+    if (pool_ == nullptr || NumBytes(pending->request) <= kInlineBytes) {
+      EncodeAndPush(pending, pending->request.arrival);
+    } else {
+      pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
+    }
+    return ticket;
+  }
+
+  void StopAdmitting() override { is_admitting_ = false; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const std::vector<ServedVariant>& variants() const override { return served_; }
+  bool RunOne(int worker) override { return workers_[static_cast<size_t>(worker)]->RunOne(); }
+
+  Explanation Explain(const ExplainQuery& query) const override {
+    const TimePoint now = clock_->Now();
+    const std::vector<VariantState> states = variants_.States(now);
+    const ExplainContext context{.served = served_,
+                                 .variants = states,
+                                 .selector = *selector_,
+                                 .admission = admission_,
+                                 .limits = limits_,
+                                 .safety = options_.safety,
+                                 .reply_margin = options_.reply_margin,
+                                 .now = now};
+    Explanation explanation;
+    queue_->Inspect(
+        now, [&](const QueueLoad& load) { explanation = ExplainChoice(context, query, load); });
+    return explanation;
+  }
+
+  StatusReport Report() const override {
+    const TimePoint now = clock_->Now();
+    const QueueTotals totals = queue_->Totals();
+    StatusReport report{.warm = is_warm_,
+                        .admitting = is_warm_ && is_admitting_,
+                        .policy = options_.policy,
+                        .queued_requests = totals.requests,
+                        .queued_tokens = totals.tokens,
+                        .costs = {},
+                        .on_ladder = variants_.OnLadder(now),
+                        .decisions = decisions_.Newest()};
+    for (const VariantState& state : variants_.States(now)) report.costs.push_back(state.cost);
+    return report;
+  }
+
+ private:
+  // False when the request needs no engine. Reserves its place otherwise.
+  absl::StatusOr<bool> Admit(PendingRequest* pending) {
+    const Request& request = pending->request;
+    if (!is_warm_ || !is_admitting_) {
+      return MakeRefusal({.refusal = Refusal::kNotReady},
+                         is_warm_ ? "the server is draining" : "the server is starting");
+    }
+    TAILOR_ASSIGN_OR_RETURN(pending->admissible, AdmissibleVariants(request, served_, choosable_));
+    if (request.min_quality > 0) {
+      Request any = {.kind = request.kind, .texts = {}, .variant = request.variant};
+      TAILOR_ASSIGN_OR_RETURN(pending->any_quality, AdmissibleVariants(any, served_, choosable_));
+    } else {
+      pending->any_quality = pending->admissible;
+    }
+    const TimePoint now = clock_->Now();
+    if (request.deadline <= now) return PastDeadline();
+    if (request.texts.empty()) return false;
+    pending->max_tokens = MaxTokens(pending->admissible);
+    Demand demand = DemandOf(*pending, Duration::zero());
+    demand.work.rows = static_cast<int64_t>(request.texts.size());
+    demand.work.tokens = EstimateTokens(request, pending->max_tokens);
+    demand.work.squares = demand.work.tokens * demand.work.tokens / demand.work.rows;
+    pending->reserved_tokens = demand.work.tokens;
+    const std::vector<VariantState> states = variants_.States(now);
+    TAILOR_RETURN_IF_ERROR(queue_->Reserve(pending, now, [&](const QueueLoad& load) {
+      return admission_.JudgeArrival(demand, load, states, now);
+    }));
+    return true;
+  }
+
+  // The longest sequence that each of them takes, so that one encoding serves all.
+  int MaxTokens(VariantSet admissible) const {
+    int max_tokens = limits_.max_sequence_tokens;
+    for (size_t i = 0; i < served_.size(); ++i) {
+      if (Contains(admissible, static_cast<int>(i))) {
+        max_tokens = std::min(max_tokens, served_[i].task.max_tokens);
+      }
+    }
+    return max_tokens;
+  }
+
+  static Demand DemandOf(const PendingRequest& pending, Duration spent) {
+    return {.arrival = pending.request.arrival,
+            .deadline = pending.request.deadline,
+            .priority = pending.request.priority,
+            .admissible = pending.admissible,
+            .any_quality = pending.any_quality,
+            .work = pending.encoded.work,
+            .spent = spent};
+  }
+
+  // `started`: since when the time counts as the request's own, not as load.
+  void EncodeAndPush(const PendingPtr& pending, TimePoint started) {
+    const Request& request = pending->request;
+    const TimePoint start = clock_->Now();
+    bool is_dead = request.deadline <= start;
+    if (!is_dead && !is_stopping_ && !pending->is_cancelled) {
+      pending->encoded = EncodeRequest(*tokenizer_, request, pending->max_tokens);
+    }
+    const TimePoint now = clock_->Now();
+    recorder_->RecordTokenize(now - start);
+    is_dead = is_dead || request.deadline <= now;
+    const std::vector<VariantState> states = variants_.States(now);
+    const Demand demand = DemandOf(*pending, now - started);
+    const Verdict idle =
+        is_dead ? Verdict{PastDeadline(), -1} : admission_.JudgeIdle(demand, states);
+    const absl::Status pushed =
+        queue_->Push(pending, idle.cheapest, now, [&](const QueueLoad& load) {
+          if (!idle.status.ok()) return idle.status;
+          return admission_.JudgeLoad(demand, idle.cheapest, load, states, now);
+        });
+    if (pushed.ok()) {
+      recorder_->RecordRequest(static_cast<int>(demand.work.rows), demand.work.tokens);
+    } else {
+      Refuse(pending, pushed, PipelinePoint::kTokenized);
+    }
+  }
+
+  void Refuse(const PendingPtr& pending, const absl::Status& status, PipelinePoint point) {
+    switch (GetRefusal(status).refusal) {
+      case Refusal::kCancelled:
+        recorder_->RecordCancelled(point);
+        break;
+      case Refusal::kBudgetInfeasible:
+      case Refusal::kQualityInfeasible:
+      case Refusal::kOverloaded:
+      case Refusal::kDeadline:
+        recorder_->RecordShed(OutcomeOf(status), pending->request.priority, point);
+        break;
+      case Refusal::kInvalidArgument:
+      case Refusal::kTooLarge:
+      case Refusal::kUnknownVariant:
+      case Refusal::kUnsupportedOutput:
+      case Refusal::kNotReady:
+      case Refusal::kEngine:
+        break;
+    }
+    pending->Finish(status);
+  }
+
+  static absl::Status PastDeadline() {
+    return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
+  }
+
+  WarmUpOptions WarmUpOptionsOf() const {
+    return {.limits = limits_, .vocab_size = static_cast<int>(tokenizer_->vocabulary().size())};
+  }
+
+  // Each worker measures on the thread that will run its batches, and goes on to serve.
+  absl::Status WarmUpOnThreads() {
+    for (size_t i = threads_.size(); i < workers_.size(); ++i) {
+      Worker* worker = workers_[i].get();
+      threads_.emplace_back(absl::StrCat("worker-", i), [this, worker] {
+        const absl::Status status = worker->WarmUp(WarmUpOptionsOf());
+        {
+          const MutexLock lock(&mutex_);
+          warm_up_status_.Update(status);
+          ++num_warm_;
+          warmed_.NotifyAll();
+        }
+        while (queue_->WaitForWork()) worker->RunOne();
+      });
+    }
+    const MutexLock lock(&mutex_);
+    while (num_warm_ < workers_.size()) warmed_.Wait(&mutex_);
+    return warm_up_status_;
+  }
+
+  const RankerOptions options_;
+  const BatchLimits limits_;
+  const std::shared_ptr<const Tokenizer> tokenizer_;
+  const std::vector<ServedVariant> served_;
+  Recorder* const recorder_;
+  const Clock* const clock_;
+  const std::unique_ptr<Selector> selector_;
+  const Admission admission_;
+  mutable VariantTable variants_;
+  DecisionLog decisions_;
+  const std::shared_ptr<BatchQueue> queue_;
+  const VariantSet choosable_;
+  const bool has_threads_;
+
+  std::atomic<bool> is_warm_{false};
+  std::atomic<bool> is_admitting_{true};
+  std::atomic<bool> is_stopping_{false};
+  Mutex mutex_;
+  CondVar warmed_;
+  size_t num_warm_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status warm_up_status_ ABSL_GUARDED_BY(mutex_);
+
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<TokenizePool> pool_;
+  std::vector<Thread> threads_;
+};
+
+absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(PipelineInput input) {
+  TAILOR_RETURN_IF_ERROR(CheckInput(input));
+  TAILOR_ASSIGN_OR_RETURN(std::unique_ptr<Selector> selector,
+                          MakeSelector(input.options.policy, IdsOf(input.variants)));
+  return std::make_unique<Pipeline>(std::move(input), std::move(selector));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Ranker>> Ranker::Create(
+    const RankerOptions& options, std::shared_ptr<const Tokenizer> tokenizer,
+    std::vector<ServedVariant> variants, std::vector<std::unique_ptr<Backend>> backends,
+    Recorder* recorder, const Clock* clock) {
+  return MakePipeline({.options = options,
+                       .tokenizer = std::move(tokenizer),
+                       .variants = std::move(variants),
+                       .backends = std::move(backends),
+                       .recorder = recorder,
+                       .clock = clock,
+                       .has_threads = true});
+}
+
+absl::StatusOr<std::unique_ptr<SteppedRanker>> SteppedRanker::Create(
+    const RankerOptions& options, std::shared_ptr<const Tokenizer> tokenizer,
+    std::vector<ServedVariant> variants, std::vector<std::unique_ptr<Backend>> backends,
+    Recorder* recorder, const Clock* clock) {
+  return MakePipeline({.options = options,
+                       .tokenizer = std::move(tokenizer),
+                       .variants = std::move(variants),
+                       .backends = std::move(backends),
+                       .recorder = recorder,
+                       .clock = clock,
+                       .has_threads = false});
+}
+
+}  // namespace tailor

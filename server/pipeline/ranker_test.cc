@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pipeline end to end on a fake engine and a clock that stands still.
+#include "server/pipeline/ranker.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include "server/pipeline/refusal.h"
+#include "tests/testing/pipeline_harness.h"
+
+namespace tailor {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// 100 tokens take 10 ms or 1 ms.
+std::vector<FakeVariant> LargeAndSmall() {
+  return {{.id = "large", .quality = 0.9, .cost = {.per_token = 1e-4}},
+          {.id = "small", .quality = 0.7, .cost = {.per_token = 1e-5}}};
+}
+
+Refusal RefusalOf(const Call& call) {
+  EXPECT_FALSE(call.result.ok());
+  return GetRefusal(call.result.status()).refusal;
+}
+
+double Value(PipelineHarness& harness, Metric metric, std::vector<int> indices) {
+  return harness.recorder().Value(metric, indices);
+}
+
+TEST(Ranker, AnswersWithTheBestVariantInTime) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto lazy = harness.Submit({.documents = 2, .tokens = 50, .budget_ms = 100});
+  EXPECT_EQ(harness.RunAll(), 1);
+  ASSERT_TRUE(lazy->result.ok());
+  const Answer& answer = *lazy->result;
+  EXPECT_EQ(answer.variant, 0);
+  EXPECT_EQ(answer.reason, SelectionReason::kFit);
+  EXPECT_EQ(answer.tokens, 100);
+  EXPECT_THAT(answer.outputs, SizeIs(2));
+  EXPECT_NEAR(ToMillis(answer.predicted), 10, 0.01);
+  EXPECT_NEAR(ToMillis(answer.compute), 10, 0.01);
+  EXPECT_EQ(ToMillis(answer.budget), 100);
+  const auto urgent = harness.Submit({.documents = 2, .tokens = 50, .budget_ms = 5});
+  harness.RunAll();
+  ASSERT_TRUE(urgent->result.ok());
+  EXPECT_EQ(urgent->result->variant, 1);
+}
+
+TEST(Ranker, SortsBestFirstWithTiesInRequestOrder) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto all = harness.Submit({.documents = 20, .tokens = 10});
+  const auto best = harness.Submit({.documents = 20, .tokens = 10, .top_n = 3});
+  harness.RunAll();
+  ASSERT_TRUE(all->result.ok());
+  const std::vector<float>& scores = all->result->outputs;
+  std::vector<int32_t> expected(20);
+  for (int i = 0; i < 20; ++i) expected[static_cast<size_t>(i)] = i;
+  std::stable_sort(expected.begin(), expected.end(), [&](int32_t a, int32_t b) {
+    return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
+  });
+  EXPECT_EQ(all->result->order, expected);
+  ASSERT_TRUE(best->result.ok());
+  EXPECT_THAT(best->result->order, ElementsAre(expected[0], expected[1], expected[2]));
+  EXPECT_THAT(best->result->outputs, SizeIs(20));
+}
+
+// Every row is the score of its own tokens, whatever batches it was cut into.
+TEST(Ranker, PutsEveryScoreInItsPlace) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto split = harness.Submit({.documents = 40, .tokens = 30, .budget_ms = 10000});
+  const auto other = harness.Submit({.documents = 5, .tokens = 20, .budget_ms = 10000});
+  EXPECT_GT(harness.RunAll(), 4);
+  for (const auto& call : {split, other}) {
+    ASSERT_TRUE(call->result.ok());
+    const Tokenizer& tokenizer = harness.ranker().tokenizer();
+    for (size_t i = 0; i < call->documents.size(); ++i) {
+      std::vector<int32_t> ids;
+      std::vector<int32_t> types;
+      tokenizer.AssemblePair(tokenizer.EncodeText(call->query),
+                             tokenizer.EncodeText(call->documents[i]), 512, &ids, &types);
+      EXPECT_EQ(call->result->outputs[i], FakeBackend::ScoreOf(ids)) << i;
+    }
+  }
+}
+
+TEST(Ranker, RunsASplitRequestWithOneVariant) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.documents = 100, .tokens = 50, .budget_ms = 100});
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  EXPECT_EQ(call->answers, 0);
+  // An urgent one passes at the next cut, and does not change what the first is bound to.
+  const auto urgent = harness.Submit({.documents = 1, .tokens = 50, .budget_ms = 10});
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  EXPECT_EQ(urgent->answers, 1);
+  EXPECT_EQ(call->answers, 0);
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_EQ(call->result->variant, 1);
+  int rows = 0;
+  for (const FakeBackend::RunRecord& run : harness.backend().runs()) {
+    if (run.rows > 1) EXPECT_EQ(run.variant, 1);
+    EXPECT_LE(run.tokens, 4096);
+    rows += run.rows;
+  }
+  EXPECT_EQ(rows, 101);
+}
+
+TEST(Ranker, RequestsShareABatch) {
+  PipelineHarness harness(LargeAndSmall());
+  for (int i = 0; i < 5; ++i) harness.Submit({.documents = 1, .tokens = 20, .seed = i});
+  EXPECT_EQ(harness.RunAll(), 1);
+  EXPECT_EQ(harness.backend().runs()[0].rows, 5);
+}
+
+TEST(Ranker, EarliestDeadlineFirst) {
+  PipelineHarness harness({{.id = "only", .quality = 0.9, .cost = {.per_token = 1e-5}}});
+  harness.Submit({.documents = 1, .tokens = 300, .budget_ms = 900, .seed = 1});
+  harness.Submit({.documents = 1, .tokens = 300, .budget_ms = 300, .seed = 2});
+  harness.Submit({.documents = 1, .tokens = 300, .budget_ms = 600, .seed = 3});
+  harness.RunAll();
+  std::vector<int32_t> queries;
+  for (const auto& run : harness.backend().runs()) queries.push_back(run.second_tokens[0]);
+  constexpr int kFirstWord = 5;
+  EXPECT_THAT(queries, ElementsAre(kFirstWord + 2, kFirstWord + 3, kFirstWord + 1));
+}
+
+TEST(Ranker, NoDocumentsIsAnEmptyAnswerAtOnce) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.documents = 0});
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_EQ(call->result->variant, -1);
+  EXPECT_THAT(call->result->outputs, IsEmpty());
+  EXPECT_EQ(harness.RunAll(), 0);
+}
+
+TEST(Ranker, RefusesBeforeWarmUpAndWhenDraining) {
+  ManualClock clock;
+  const std::vector<FakeVariant> variants = LargeAndSmall();
+  Recorder recorder(MakeRecorderOptions(variants));
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(
+      std::make_unique<FakeBackend>(std::vector<FakeCost>(2), BatchLimits{}, &clock));
+  auto ranker = SteppedRanker::Create(PipelineHarness::Options(), MakeWordTokenizer(),
+                                      MakeServed(variants), std::move(backends), &recorder, &clock);
+  ASSERT_TRUE(ranker.ok());
+  EXPECT_FALSE((*ranker)->Report().warm);
+  const auto call = MakeCall({});
+  (*ranker)->Submit(MakeRequest(*call, {}, clock.Now()),
+                    [&](absl::StatusOr<Answer> answer) { call->result = std::move(answer); });
+  EXPECT_EQ(RefusalOf(*call), Refusal::kNotReady);
+
+  PipelineHarness harness(variants);
+  const auto queued = harness.Submit({});
+  harness.ranker().StopAdmitting();
+  EXPECT_EQ(RefusalOf(*harness.Submit({})), Refusal::kNotReady);
+  harness.RunAll();
+  EXPECT_TRUE(queued->result.ok());  // what was queued is answered
+}
+
+TEST(Ranker, ExpiredAtArrivalDoesNoWork) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.budget_ms = -1});
+  EXPECT_EQ(RefusalOf(*call), Refusal::kDeadline);
+  EXPECT_EQ(harness.RunAll(), 0);
+  EXPECT_EQ(Value(harness, Metric::kShed, {static_cast<int>(Outcome::kDeadline), 0, 0}), 1);
+}
+
+TEST(Ranker, ExpiredInTheQueueDoesNoWork) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.budget_ms = 50});
+  harness.clock().Advance(std::chrono::milliseconds(51));
+  harness.RunAll();
+  EXPECT_EQ(RefusalOf(*call), Refusal::kDeadline);
+  EXPECT_THAT(harness.backend().runs(), IsEmpty());
+}
+
+// Not yet expired, but no variant could make it.
+TEST(Ranker, HopelessInTheQueueDoesNoWork) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.documents = 10, .tokens = 100, .budget_ms = 50});
+  harness.clock().Advance(std::chrono::milliseconds(45));
+  harness.RunAll();
+  EXPECT_EQ(RefusalOf(*call), Refusal::kOverloaded);
+  EXPECT_THAT(harness.backend().runs(), IsEmpty());
+}
+
+TEST(Ranker, LateAtTheReplyIsADeadline) {
+  PipelineHarness harness(LargeAndSmall());
+  harness.backend().set_slowdown(100);
+  const auto call = harness.Submit({.documents = 1, .tokens = 100, .budget_ms = 50});
+  harness.RunAll();
+  EXPECT_EQ(RefusalOf(*call), Refusal::kDeadline);
+  EXPECT_THAT(harness.backend().runs(), SizeIs(1));
+}
+
+TEST(Ranker, CancelledInTheQueueDoesNoWork) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({});
+  call->ticket->Cancel();
+  EXPECT_EQ(RefusalOf(*call), Refusal::kCancelled);
+  call->ticket->Cancel();
+  EXPECT_EQ(harness.RunAll(), 0);
+  EXPECT_EQ(call->answers, 1);
+  EXPECT_THAT(harness.backend().runs(), IsEmpty());
+  EXPECT_EQ(harness.ranker().Report().queued_tokens, 0);
+}
+
+TEST(Ranker, CancelledWhileItRunsIsAnsweredOnce) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.documents = 100, .tokens = 50, .budget_ms = 10000});
+  bool first = true;
+  harness.backend().set_on_run([&] {
+    if (std::exchange(first, false)) call->ticket->Cancel();
+  });
+  harness.RunAll();
+  EXPECT_EQ(call->answers, 1);
+  EXPECT_EQ(RefusalOf(*call), Refusal::kCancelled);
+  EXPECT_THAT(harness.backend().runs(), SizeIs(1));  // the rest never ran
+}
+
+TEST(Ranker, CancelAfterTheAnswerAndAfterTheEndIsHarmless) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto answered = harness.Submit({});
+  harness.RunAll();
+  answered->ticket->Cancel();
+  const auto queued = harness.Submit({});
+  harness.Destroy();
+  answered->ticket->Cancel();
+  queued->ticket->Cancel();
+  EXPECT_EQ(answered->answers, 1);
+  EXPECT_EQ(queued->answers, 1);
+  EXPECT_EQ(RefusalOf(*queued), Refusal::kNotReady);
+}
+
+TEST(Ranker, PinIsServedEvenIfWorse) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.variant = "small"});
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_EQ(call->result->variant, 1);
+  EXPECT_EQ(call->result->reason, SelectionReason::kPin);
+}
+
+TEST(Ranker, UnknownPinNamesTheNearest) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.variant = "smal"});
+  EXPECT_EQ(RefusalOf(*call), Refusal::kUnknownVariant);
+  EXPECT_THAT(std::string(call->result.status().message()), HasSubstr("\"small\""));
+}
+
+TEST(Ranker, PinnedTooSlowSaysWhatBudgetWouldDo) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call =
+      harness.Submit({.documents = 1, .tokens = 100, .budget_ms = 5, .variant = "large"});
+  EXPECT_EQ(RefusalOf(*call), Refusal::kBudgetInfeasible);
+  EXPECT_NEAR(ToMillis(*GetRefusal(call->result.status()).smallest_feasible_budget), 10, 0.01);
+}
+
+TEST(Ranker, InfeasibleBudgetNamesTheSmallestThatIsGranted) {
+  RankerOptions options;  // with margin and safety
+  PipelineHarness harness(LargeAndSmall(), options);
+  CallOptions call_options{.documents = 3, .tokens = 100, .budget_ms = 1};
+  const auto refused = harness.Submit(call_options);
+  EXPECT_EQ(RefusalOf(*refused), Refusal::kBudgetInfeasible);
+  const auto budget = GetRefusal(refused->result.status()).smallest_feasible_budget;
+  ASSERT_TRUE(budget.has_value());
+  EXPECT_NEAR(ToMillis(*budget), 1 + 1.1 * 3, 0.01);
+  call_options.budget_ms = ToMillis(*budget);
+  const auto granted = harness.Submit(call_options);
+  harness.RunAll();
+  EXPECT_TRUE(granted->result.ok()) << granted->result.status();
+}
+
+TEST(Ranker, MinimumQualityExcludesTheCheap) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto enough = harness.Submit({.tokens = 100, .budget_ms = 20, .min_quality = 0.8});
+  harness.RunAll();
+  ASSERT_TRUE(enough->result.ok());
+  EXPECT_EQ(enough->result->variant, 0);
+  const auto too_slow = harness.Submit({.tokens = 100, .budget_ms = 5, .min_quality = 0.8});
+  EXPECT_EQ(RefusalOf(*too_slow), Refusal::kQualityInfeasible);
+  EXPECT_NEAR(ToMillis(*GetRefusal(too_slow->result.status()).smallest_feasible_budget), 10, 0.01);
+  EXPECT_THAT(std::string(too_slow->result.status().message()), HasSubstr("0.700"));
+  const auto none = harness.Submit({.min_quality = 0.95});
+  EXPECT_EQ(RefusalOf(*none), Refusal::kQualityInfeasible);
+}
+
+TEST(Ranker, HeadsDecideWhatCanBeAsked) {
+  PipelineHarness classifier(LargeAndSmall());
+  EXPECT_EQ(RefusalOf(*classifier.Submit({.kind = RequestKind::kEmbed})),
+            Refusal::kUnsupportedOutput);
+  const auto classes = classifier.Submit({.kind = RequestKind::kClassify});
+  classifier.RunAll();
+  EXPECT_TRUE(classes->result.ok());
+
+  PipelineHarness embedder({{.id = "e",
+                             .quality = 0.9,
+                             .cost = {.per_token = 1e-5, .num_outputs = 8},
+                             .head = HeadKind::kEmbedding}});
+  EXPECT_EQ(RefusalOf(*embedder.Submit({.kind = RequestKind::kRank})), Refusal::kUnsupportedOutput);
+  EXPECT_EQ(RefusalOf(*embedder.Submit({.kind = RequestKind::kClassify})),
+            Refusal::kUnsupportedOutput);
+  const auto embedding = embedder.Submit({.kind = RequestKind::kEmbed, .documents = 3});
+  embedder.RunAll();
+  ASSERT_TRUE(embedding->result.ok());
+  EXPECT_EQ(embedding->result->num_outputs, 8);
+  EXPECT_THAT(embedding->result->outputs, SizeIs(24));
+
+  PipelineHarness topics({{.id = "t",
+                           .quality = 0.9,
+                           .cost = {.per_token = 1e-5, .num_outputs = 3},
+                           .task = TaskKind::kClassification}});
+  EXPECT_EQ(RefusalOf(*topics.Submit({.kind = RequestKind::kScore})), Refusal::kUnsupportedOutput);
+}
+
+TEST(Ranker, ScoreIndexPicksTheColumn) {
+  PipelineHarness harness({{.id = "two",
+                            .quality = 0.9,
+                            .cost = {.per_token = 1e-5, .num_outputs = 2},
+                            .task = TaskKind::kClassification,
+                            .score_index = 1}});
+  const auto call = harness.Submit({.documents = 10, .tokens = 10});
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok());
+  const Answer& answer = *call->result;
+  for (size_t i = 1; i < 10; ++i) {
+    EXPECT_GE(answer.outputs[static_cast<size_t>(answer.order[i - 1]) * 2 + 1],
+              answer.outputs[static_cast<size_t>(answer.order[i]) * 2 + 1]);
+  }
+}
+
+TEST(Ranker, UnknownQualityOnlyByPinOrAlone) {
+  std::vector<FakeVariant> variants = LargeAndSmall();
+  variants[0].quality.reset();
+  PipelineHarness harness(variants);
+  const auto chosen = harness.Submit({});
+  const auto pinned = harness.Submit({.variant = "large"});
+  harness.RunAll();
+  EXPECT_EQ(chosen->result->variant, 1);
+  EXPECT_EQ(pinned->result->variant, 0);
+  PipelineHarness alone({variants[0]});
+  const auto only = alone.Submit({});
+  alone.RunAll();
+  EXPECT_EQ(only->result->reason, SelectionReason::kAlone);
+}
+
+TEST(Ranker, FixedPolicy) {
+  RankerOptions options = PipelineHarness::Options();
+  options.policy = "fixed:small";
+  PipelineHarness harness(LargeAndSmall(), options);
+  const auto call = harness.Submit({.budget_ms = 10000});
+  harness.RunAll();
+  EXPECT_EQ(call->result->variant, 1);
+  EXPECT_EQ(call->result->reason, SelectionReason::kFixed);
+}
+
+TEST(Ranker, TruncatesToTheLongestInputAndSaysSo) {
+  RankerOptions options = PipelineHarness::Options();
+  options.limits.max_sequence_tokens = 64;
+  PipelineHarness harness(LargeAndSmall(), options);
+  const auto call = harness.Submit({.documents = 2, .tokens = 100});
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_EQ(call->result->tokens, 128);
+  EXPECT_THAT(call->result->truncated, ElementsAre(1, 1));
+}
+
+TEST(Ranker, DegradesBeforeItRefuses) {
+  PipelineHarness harness(LargeAndSmall());
+  std::vector<std::shared_ptr<Call>> calls;
+  for (int i = 0; i < 100; ++i) {
+    calls.push_back(harness.Submit({.documents = 1, .tokens = 100, .budget_ms = 50, .seed = i}));
+  }
+  harness.RunAll();
+  int degraded = 0;
+  int overloaded = 0;
+  for (const auto& call : calls) {
+    if (call->result.ok()) {
+      EXPECT_LE(ToMillis(call->answered - TimePoint(std::chrono::hours(1))), 1e9);
+      degraded += call->result->reason == SelectionReason::kDegraded ? 1 : 0;
+    } else {
+      EXPECT_EQ(RefusalOf(*call), Refusal::kOverloaded);
+      EXPECT_TRUE(GetRefusal(call->result.status()).retry_after.has_value());
+      ++overloaded;
+    }
+  }
+  // 50 ms hold 5 of the large or 50 of the small; a fifth is kept for higher priorities.
+  EXPECT_GE(degraded, 30);
+  EXPECT_NEAR(overloaded, 60, 3);
+  EXPECT_EQ(Value(harness, Metric::kDegraded, {0, 1}), degraded);
+}
+
+// What was accepted is answered in time: that is what admission is for.
+TEST(Ranker, KeepsWhatItAccepted) {
+  PipelineHarness harness(LargeAndSmall());
+  std::vector<std::shared_ptr<Call>> calls;
+  for (int i = 0; i < 300; ++i) {
+    calls.push_back(harness.Submit(
+        {.documents = 1 + i % 7, .tokens = 20 + i % 50, .budget_ms = 5.0 + i % 90, .seed = i}));
+    if (i % 10 == 0) harness.ranker().RunOne(0);
+  }
+  harness.RunAll();
+  int accepted = 0;
+  for (const auto& call : calls) {
+    if (call->result.ok()) {
+      ++accepted;
+      continue;
+    }
+    const Refusal refusal = RefusalOf(*call);
+    EXPECT_TRUE(refusal == Refusal::kOverloaded || refusal == Refusal::kBudgetInfeasible)
+        << call->result.status();
+  }
+  EXPECT_GT(accepted, 50);
+  EXPECT_EQ(
+      Value(harness, Metric::kShed,
+            {static_cast<int>(Outcome::kDeadline), 0, static_cast<int>(PipelinePoint::kReply)}),
+      0);
+}
+
+TEST(Ranker, BoundsTheQueueByRequestsAndPriority) {
+  RankerOptions options = PipelineHarness::Options();
+  options.max_queued_requests = 10;
+  PipelineHarness harness(LargeAndSmall(), options);
+  const auto submit = [&](int priority) {
+    return harness.Submit({.budget_ms = 10000, .priority = priority})->answers == 0;
+  };
+  int taken[3] = {};
+  for (int priority = 0; priority < 3; ++priority) {
+    while (submit(priority)) ++taken[priority];
+  }
+  EXPECT_THAT(taken, ElementsAre(8, 1, 1));
+  EXPECT_EQ(harness.ranker().Report().queued_requests, 10);
+}
+
+TEST(Ranker, BoundsTheQueueByTokens) {
+  RankerOptions options = PipelineHarness::Options();
+  options.max_queued_tokens = 1000;
+  PipelineHarness harness(LargeAndSmall(), options);
+  const auto fits = harness.Submit({.documents = 7, .tokens = 100, .budget_ms = 10000});
+  const auto over = harness.Submit({.documents = 2, .tokens = 100, .budget_ms = 10000});
+  const auto never = harness.Submit({.documents = 20, .tokens = 100, .budget_ms = 10000});
+  EXPECT_EQ(fits->answers, 0);
+  EXPECT_EQ(RefusalOf(*over), Refusal::kOverloaded);
+  EXPECT_EQ(RefusalOf(*never), Refusal::kTooLarge);
+}
+
+TEST(Ranker, HigherPriorityIsRefusedLast) {
+  PipelineHarness harness({{.id = "only", .quality = 0.9, .cost = {.per_token = 1e-5}}});
+  double budget_ms = 100;
+  const auto fill = [&](int priority) {
+    for (int taken = 0;; ++taken) {
+      budget_ms += 1e-3;  // behind the ones before
+      const auto call = harness.Submit(
+          {.documents = 1, .tokens = 100, .budget_ms = budget_ms, .priority = priority});
+      if (call->answers > 0) return taken;
+    }
+  };
+  EXPECT_NEAR(fill(0), 80, 1);
+  EXPECT_NEAR(fill(1), 9, 2);
+  EXPECT_NEAR(fill(2), 10, 2);
+}
+
+// The one that is pushed out is told so before the engine sees it.
+TEST(Ranker, AtEqualDeadlinesTheMoreImportantGoesFirst) {
+  PipelineHarness harness({{.id = "only", .quality = 0.9, .cost = {.per_token = 1e-5}}});
+  const CallOptions low{.documents = 1, .tokens = 300, .budget_ms = 4};
+  CallOptions high = low;
+  high.priority = 1;
+  const auto pushed_out = harness.Submit(low);
+  const auto served = harness.Submit(high);
+  harness.RunAll();
+  EXPECT_TRUE(served->result.ok());
+  EXPECT_EQ(RefusalOf(*pushed_out), Refusal::kOverloaded);
+  EXPECT_THAT(harness.backend().runs(), SizeIs(1));
+}
+
+TEST(Ranker, AnEngineErrorIsAnsweredAndSurvived) {
+  PipelineHarness harness(LargeAndSmall());
+  harness.backend().FailNext(0, 1);
+  const auto failed = harness.Submit({.documents = 100, .tokens = 50, .budget_ms = 10000});
+  harness.RunAll();
+  EXPECT_EQ(RefusalOf(*failed), Refusal::kEngine);
+  EXPECT_THAT(harness.backend().runs(), SizeIs(1));
+  const auto next = harness.Submit({});
+  harness.RunAll();
+  EXPECT_TRUE(next->result.ok());
+  EXPECT_EQ(Value(harness, Metric::kEngineErrors, {0}), 1);
+}
+
+TEST(Ranker, ThreeFailuresQuarantineAVariant) {
+  PipelineHarness harness(LargeAndSmall());
+  harness.backend().FailNext(0, 3);
+  for (int i = 0; i < 3; ++i) {
+    const auto call = harness.Submit({});
+    harness.RunAll();
+    EXPECT_EQ(RefusalOf(*call), Refusal::kEngine);
+  }
+  const auto next = harness.Submit({});
+  harness.RunAll();
+  ASSERT_TRUE(next->result.ok());
+  EXPECT_EQ(next->result->variant, 1);
+  EXPECT_EQ(RefusalOf(*harness.Submit({.variant = "large"})), Refusal::kNotReady);
+  EXPECT_EQ(
+      Value(harness, Metric::kVariantState, {0, static_cast<int>(VariantCondition::kQuarantined)}),
+      1);
+}
+
+// The selector believes what the recorder's shards hold, the numbers that Prometheus shows.
+TEST(Ranker, WhatTheRecorderHasSeenChangesTheChoice) {
+  PipelineHarness harness(LargeAndSmall());
+  const CallOptions options{.documents = 1, .tokens = 100, .budget_ms = 15};
+  const auto before = harness.Submit(options);
+  harness.RunAll();
+  EXPECT_EQ(before->result->variant, 0);
+  for (int i = 0; i < 8; ++i) {
+    harness.recorder().RecordBatch({.variant = 0,
+                                    .pairs = 1,
+                                    .tokens = 100,
+                                    .engine_seconds = 0.02,
+                                    .predicted_seconds = 0.02,
+                                    .modeled_seconds = 0.01});
+  }
+  const auto after = harness.Submit(options);
+  harness.RunAll();
+  EXPECT_EQ(after->result->variant, 1);
+  EXPECT_GT(harness.ranker().Report().costs[0].ratio, 1.5);
+}
+
+TEST(Ranker, ASlowHostIsNoticedWithinTwoWindows) {
+  PipelineHarness harness({{.id = "only", .quality = 0.9, .cost = {.per_token = 1e-5}}});
+  harness.backend().set_slowdown(5);
+  for (int i = 0; i < 16; ++i) {
+    harness.Submit({.documents = 1, .tokens = 100, .budget_ms = 10000});
+    harness.RunAll();
+  }
+  EXPECT_GT(harness.ranker().Report().costs[0].ratio, 3);
+}
+
+TEST(Ranker, TwoWorkersShareALongRequest) {
+  PipelineHarness harness(LargeAndSmall(), PipelineHarness::Options(), 2);
+  const auto call = harness.Submit({.documents = 12, .tokens = 100, .budget_ms = 10000});
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  EXPECT_TRUE(harness.ranker().RunOne(1));
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_THAT(harness.backend(0).runs(), SizeIs(3));
+  EXPECT_THAT(harness.backend(1).runs(), SizeIs(1));
+}
+
+TEST(Ranker, ReportShowsDecisionsNewestFirst) {
+  PipelineHarness harness(LargeAndSmall());
+  for (int i = 0; i < 60; ++i) {
+    harness.Submit({.budget_ms = 10000});
+    harness.RunAll();
+  }
+  harness.Submit({.variant = "small"});
+  harness.RunAll();
+  const StatusReport report = harness.ranker().Report();
+  EXPECT_TRUE(report.warm);
+  EXPECT_TRUE(report.admitting);
+  EXPECT_EQ(report.policy, "tailored");
+  ASSERT_THAT(report.decisions, SizeIs(50));
+  EXPECT_EQ(report.decisions[0].reason, SelectionReason::kPin);
+  EXPECT_EQ(report.decisions[1].reason, SelectionReason::kFit);
+  EXPECT_GT(report.decisions[0].actual, Duration::zero());
+  EXPECT_THAT(report.on_ladder, ElementsAre(true, true));
+  EXPECT_NEAR(report.costs[0].per_token, 1e-4, 1e-8);
+}
+
+TEST(Ranker, ExplainAgreesWithTheChoice) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto explain = [&](double budget_ms, std::string pin = "", double min_quality = 0) {
+    return harness.ranker().Explain({.lengths = {50, 50},
+                                     .budget = FromSeconds(budget_ms * 1e-3),
+                                     .variant = std::move(pin),
+                                     .min_quality = min_quality});
+  };
+  const Explanation fits = explain(20);
+  EXPECT_EQ(fits.variant, 0);
+  EXPECT_EQ(fits.reason, "fit");
+  EXPECT_NEAR(ToMillis(fits.predicted), 10, 0.01);
+  ASSERT_THAT(fits.candidates, SizeIs(2));
+  EXPECT_TRUE(fits.candidates[0].eligible);
+  const Explanation tight = explain(5);
+  EXPECT_EQ(tight.variant, 1);
+  EXPECT_FALSE(tight.candidates[0].eligible);
+  EXPECT_THAT(tight.candidates[0].why, HasSubstr("needs 10.0 ms"));
+  const Explanation impossible = explain(0.5);
+  EXPECT_EQ(impossible.variant, -1);
+  EXPECT_THAT(impossible.reason, HasSubstr("BUDGET_INFEASIBLE"));
+  EXPECT_NEAR(ToMillis(impossible.smallest_feasible_budget), 1, 0.01);
+  EXPECT_EQ(explain(100, "small").reason, "pin");
+  EXPECT_THAT(explain(100, "none").reason, HasSubstr("UNKNOWN_VARIANT"));
+  EXPECT_THAT(explain(100, "", 0.99).reason, HasSubstr("QUALITY_INFEASIBLE"));
+}
+
+TEST(Ranker, CreateRefusesBadInput) {
+  ManualClock clock;
+  const std::vector<FakeVariant> variants = LargeAndSmall();
+  Recorder recorder(MakeRecorderOptions(variants));
+  const auto create = [&](RankerOptions options, std::vector<FakeVariant> served) {
+    std::vector<std::unique_ptr<Backend>> backends;
+    backends.push_back(
+        std::make_unique<FakeBackend>(std::vector<FakeCost>(2), BatchLimits{}, &clock));
+    return Ranker::Create(options, MakeWordTokenizer(), MakeServed(served), std::move(backends),
+                          &recorder, &clock)
+        .status();
+  };
+  EXPECT_EQ(create({.policy = "tailored"}, {}).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(create({.policy = "fixed:larg"}, variants).message()),
+              HasSubstr("fixed:large"));
+  EXPECT_TRUE(create({}, variants).ok());
+}
+
+}  // namespace
+}  // namespace tailor

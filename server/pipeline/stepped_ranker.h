@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pipeline without threads: tests and simulators decide when a worker runs.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "server/pipeline/ranker.h"
+
+namespace tailor {
+
+// Submit tokenises on the calling thread, WarmUp measures on it, and batches run when RunOne is
+// called. Otherwise the same code as the server's.
+class SteppedRanker : public Ranker {
+ public:
+  static absl::StatusOr<std::unique_ptr<SteppedRanker>> Create(
+      const RankerOptions& options, std::shared_ptr<const Tokenizer> tokenizer,
+      std::vector<ServedVariant> variants, std::vector<std::unique_ptr<Backend>> backends,
+      Recorder* recorder, const Clock* clock);
+
+  // One batch on that worker's backend; false when there was nothing to do.
+  virtual bool RunOne(int worker) = 0;
+};
+
+}  // namespace tailor

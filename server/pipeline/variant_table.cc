@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/pipeline/variant_table.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "engine/model/ladder.h"
+
+namespace tailor {
+namespace {
+
+// The length whose cost decides the ladder: a usual pair.
+constexpr int64_t kLadderTokens = 128;
+
+WorkShape OneSequence(int64_t tokens) {
+  WorkShape work;
+  work.Add(tokens);
+  return work;
+}
+
+}  // namespace
+
+VariantTable::VariantTable(std::span<const ServedVariant> served, Recorder* recorder)
+    : served_(served), recorder_(recorder), rows_(served.size()), window_(recorder) {
+  for (size_t i = 0; i < served.size(); ++i) {
+    rows_[i].state.is_available = false;
+    if (served[i].quality) rows_[i].state.quality = served[i].quality->ndcg10;
+  }
+}
+
+void VariantTable::ShowPrediction(int variant) {
+  const CostCoefficients& cost = rows_[static_cast<size_t>(variant)].state.cost;
+  for (size_t i = 0; i < std::size(kLengthBuckets); ++i) {
+    recorder_->SetPredicted(variant, static_cast<int>(i),
+                            BatchSeconds(cost, OneSequence(kLengthBuckets[i])));
+  }
+}
+
+void VariantTable::SetCost(int variant, const CostCoefficients& fitted, TimePoint now) {
+  const MutexLock lock(&mutex_);
+  Row& row = rows_[static_cast<size_t>(variant)];
+  row.state.cost = fitted;
+  row.state.cost.ratio = window_.Ratio(variant, now);
+  row.state.is_available = true;
+  recorder_->SetVariantCondition(variant, VariantCondition::kReady);
+  ShowPrediction(variant);
+}
+
+std::vector<VariantState> VariantTable::States(TimePoint now) {
+  std::vector<VariantState> states;
+  states.reserve(served_.size());
+  const MutexLock lock(&mutex_);
+  window_.Update(now);
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    rows_[i].state.cost.ratio = window_.Ratio(static_cast<int>(i), now);
+    states.push_back(rows_[i].state);
+  }
+  return states;
+}
+
+void VariantTable::OnBatch(int variant, bool ok, TimePoint now) {
+  const MutexLock lock(&mutex_);
+  Row& row = rows_[static_cast<size_t>(variant)];
+  if (ok) {
+    row.failures = 0;
+    row.state.cost.ratio = window_.Ratio(variant, now);
+    ShowPrediction(variant);
+    return;
+  }
+  if (++row.failures < kMaxFailures || !row.state.is_available) return;
+  row.state.is_available = false;
+  recorder_->SetVariantCondition(variant, VariantCondition::kQuarantined);
+  Log(LogLevel::kError, "variant quarantined",
+      {{"variant", served_[static_cast<size_t>(variant)].id}, {"failures", row.failures}});
+}
+
+std::vector<bool> VariantTable::OnLadder(TimePoint now) {
+  std::vector<LadderEntry> entries;
+  const std::vector<VariantState> states = States(now);
+  for (size_t i = 0; i < states.size(); ++i) {
+    // As fitted: the ladder is a property of the family, not of the moment.
+    entries.push_back({.id = served_[i].id,
+                       .cost = ModeledSeconds(states[i].cost, OneSequence(kLadderTokens)),
+                       .quality = states[i].quality});
+  }
+  return tailor::OnLadder(entries);
+}
+
+}  // namespace tailor

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of each variant while the server runs: its cost, how that cost has lately been
+// off, and whether it works.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+
+#include "base/mutex.h"
+#include "server/pipeline/ranker.h"
+#include "server/pipeline/selector.h"
+#include "server/telemetry/recorder.h"
+#include "server/telemetry/window.h"
+
+namespace tailor {
+
+// Thread-safe.
+class VariantTable {
+ public:
+  // Failures in a row after which a variant is used no more.
+  static constexpr int kMaxFailures = 3;
+
+  // `served` and `recorder` outlive it. Nothing is available until SetCost.
+  VariantTable(std::span<const ServedVariant> served, Recorder* recorder);
+
+  void SetCost(int variant, const CostCoefficients& fitted, TimePoint now);
+
+  // Reads the recorder, so that the ratios are those of what it has seen until now.
+  std::vector<VariantState> States(TimePoint now);
+
+  // How a batch ended.
+  void OnBatch(int variant, bool ok, TimePoint now);
+
+  // By measured cost and known quality; one a variant.
+  std::vector<bool> OnLadder(TimePoint now);
+
+ private:
+  struct Row {
+    VariantState state;
+    int failures = 0;  // in a row
+  };
+
+  void ShowPrediction(int variant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const std::span<const ServedVariant> served_;
+  Recorder* const recorder_;
+  Mutex mutex_;
+  std::vector<Row> rows_ ABSL_GUARDED_BY(mutex_);
+  CostWindow window_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tailor

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/pipeline/worker.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+#include "base/log.h"
+#include "server/pipeline/refusal.h"
+
+namespace tailor {
+namespace {
+
+constexpr Duration kRetryAfterGivingUp = std::chrono::milliseconds(10);
+
+absl::Status PastDeadline() {
+  return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
+}
+
+// Why the selector gave a request up.
+absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState> variants) {
+  const VariantSet set = pending.variant >= 0 ? OneVariant(pending.variant) : pending.admissible;
+  for (int i = 0; i < static_cast<int>(variants.size()); ++i) {
+    if (Contains(set, i) && variants[static_cast<size_t>(i)].is_available) {
+      return MakeRefusal({.refusal = Refusal::kOverloaded, .retry_after = kRetryAfterGivingUp},
+                         "no variant can answer in the time that is left");
+    }
+  }
+  return MakeRefusal({.refusal = Refusal::kNotReady},
+                     "every variant that could answer has failed repeatedly");
+}
+
+}  // namespace
+
+Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant) {
+  Answer answer = std::move(pending->answer);
+  const Request& request = pending->request;
+  answer.truncated = std::move(pending->encoded.truncated);
+  answer.tokens = pending->encoded.work.tokens;
+  answer.budget = request.deadline - request.arrival;
+  if (request.kind != RequestKind::kRank) return answer;
+  const auto width = static_cast<size_t>(answer.num_outputs);
+  const auto column = static_cast<size_t>(variant.task.score_index);
+  const auto score = [&](int32_t row) {
+    return answer.outputs[static_cast<size_t>(row) * width + column];
+  };
+  answer.order.resize(request.texts.size());
+  std::iota(answer.order.begin(), answer.order.end(), 0);
+  std::stable_sort(answer.order.begin(), answer.order.end(),
+                   [&](int32_t a, int32_t b) { return score(a) > score(b); });
+  if (request.top_n > 0 && static_cast<size_t>(request.top_n) < answer.order.size()) {
+    answer.order.resize(static_cast<size_t>(request.top_n));
+  }
+  return answer;
+}
+
+Worker::Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
+               const PipelineParts& parts)
+    : index_(index), backend_(std::move(backend)), parts_(parts) {
+  batch_.Reserve(limits);
+}
+
+absl::Status Worker::WarmUp(const WarmUpOptions& options) {
+  absl::Status first_error;
+  bool any = false;
+  for (int i = 0; i < static_cast<int>(parts_.served.size()); ++i) {
+    const ServedVariant& variant = parts_.served[static_cast<size_t>(i)];
+    absl::StatusOr<std::vector<CostSample>> samples =
+        MeasureVariant(backend_.get(), variant.loaded, options, parts_.clock);
+    absl::StatusOr<CostCoefficients> cost =
+        samples.ok() ? FitCost(*samples) : absl::StatusOr<CostCoefficients>(samples.status());
+    if (!cost.ok()) {
+      Log(LogLevel::kError, "variant failed at warm-up",
+          {{"variant", variant.id}, {"problem", std::string(cost.status().message())}});
+      parts_.recorder->SetVariantCondition(i, VariantCondition::kQuarantined);
+      first_error.Update(cost.status());
+      continue;
+    }
+    any = true;
+    parts_.variants->SetCost(i, *cost, parts_.clock->Now());
+  }
+  return any ? absl::OkStatus() : first_error;
+}
+
+bool Worker::RunOne() {
+  const TimePoint now = parts_.clock->Now();
+  const std::vector<VariantState> variants = parts_.variants->States(now);
+  CutBatch batch = parts_.queue->Cut(index_, variants, now);
+  AnswerDead(batch, variants);
+  if (batch.selection.variant < 0) return !batch.expired.empty() || !batch.hopeless.empty();
+  RecordBindings(batch);
+  const BatchRun run = Run(batch, now);
+  Record(batch, run, variants[static_cast<size_t>(batch.selection.variant)].cost);
+  AnswerCallers(batch, run);
+  return true;
+}
+
+void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> variants) {
+  for (const PendingPtr& pending : batch.expired) {
+    parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
+                                PipelinePoint::kDequeue);
+    pending->Finish(PastDeadline());
+  }
+  for (const PendingPtr& pending : batch.hopeless) {
+    const absl::Status status = GivenUp(*pending, variants);
+    parts_.recorder->RecordShed(OutcomeOf(status), pending->request.priority,
+                                PipelinePoint::kDequeue);
+    pending->Finish(status);
+  }
+}
+
+void Worker::RecordBindings(const CutBatch& batch) {
+  for (const TakenRows& taken : batch.taken) {
+    if (!taken.is_first) continue;
+    parts_.recorder->RecordBound(batch.selection.variant, static_cast<int>(taken.reason),
+                                 taken.queue_time, taken.pending->request.priority);
+    if (taken.degraded_from >= 0) {
+      parts_.recorder->RecordDegraded(taken.degraded_from, batch.selection.variant);
+    }
+  }
+}
+
+void Worker::Pack(const CutBatch& batch) {
+  batch_.Clear();
+  for (const TakenRows& taken : batch.taken) {
+    const EncodedRequest& encoded = taken.pending->encoded;
+    size_t token = taken.first_token;
+    for (int row = taken.first_row; row < taken.first_row + taken.rows; ++row) {
+      const auto length = static_cast<size_t>(encoded.lengths[static_cast<size_t>(row)]);
+      batch_.Append(std::span(encoded.ids).subspan(token, length),
+                    std::span(encoded.types).subspan(token, length));
+      token += length;
+    }
+  }
+}
+
+void Worker::Unpack(const CutBatch& batch) {
+  const LoadedCut& loaded = parts_.served[static_cast<size_t>(batch.selection.variant)].loaded;
+  const auto width = static_cast<size_t>(loaded.num_outputs);
+  const float* next = outputs_.data();
+  for (const TakenRows& taken : batch.taken) {
+    const auto count = static_cast<size_t>(taken.rows) * width;
+    std::copy_n(
+        next, count,
+        taken.pending->answer.outputs.data() + static_cast<size_t>(taken.first_row) * width);
+    next += count;
+  }
+}
+
+Worker::BatchRun Worker::Run(const CutBatch& batch, TimePoint cut_at) {
+  const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
+  Pack(batch);
+  outputs_.resize(static_cast<size_t>(batch.work.rows) *
+                  static_cast<size_t>(variant.loaded.num_outputs));
+  const uint64_t decision =
+      parts_.decisions->Add({.at = cut_at,
+                             .variant = batch.selection.variant,
+                             .reason = batch.selection.reason,
+                             .requests = static_cast<int>(batch.taken.size()),
+                             .pairs = static_cast<int>(batch.work.rows),
+                             .tokens = static_cast<int>(batch.work.tokens),
+                             .predicted = FromSeconds(batch.selection.predicted_seconds)});
+  Cut cut = variant.loaded.cut;
+  cut.sub_network = batch.selection.sub_network;
+  const TimePoint start = parts_.clock->Now();
+  BatchRun run{.status = backend_->Run(cut, batch_, outputs_),
+               .batch_time = start - cut_at,
+               .engine_time = parts_.clock->Now() - start};
+  if (run.status.ok()) {
+    parts_.decisions->SetActual(decision, run.engine_time);
+    Unpack(batch);
+  } else {
+    Log(LogLevel::kError, "batch failed",
+        {{"variant", variant.id}, {"problem", std::string(run.status.message())}});
+  }
+  return run;
+}
+
+void Worker::Record(const CutBatch& batch, const BatchRun& run, const CostCoefficients& cost) {
+  parts_.recorder->RecordBatch({.variant = batch.selection.variant,
+                                .pairs = static_cast<int>(batch.work.rows),
+                                .tokens = batch.work.tokens,
+                                .batch_seconds = ToSeconds(run.batch_time),
+                                .engine_seconds = ToSeconds(run.engine_time),
+                                .predicted_seconds = batch.selection.predicted_seconds,
+                                .modeled_seconds = ModeledSeconds(cost, batch.work),
+                                .failed = !run.status.ok()});
+  parts_.variants->OnBatch(batch.selection.variant, run.status.ok(), parts_.clock->Now());
+}
+
+void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {
+  const TimePoint now = parts_.clock->Now();
+  const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
+  const bool ok = run.status.ok();
+  for (const PendingPtr& pending :
+       parts_.queue->Complete(index_, batch.taken, ok, run.engine_time)) {
+    if (!ok) {
+      pending->Finish(
+          MakeRefusal({.refusal = Refusal::kEngine}, "the engine failed; the log has the reason"));
+    } else if (pending->request.deadline < now) {
+      parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
+                                  PipelinePoint::kReply);
+      pending->Finish(PastDeadline());
+    } else {
+      pending->Finish(CompleteAnswer(pending.get(), variant));
+    }
+  }
+  parts_.recorder->RecordPost(batch.selection.variant, parts_.clock->Now() - now);
+}
+
+}  // namespace tailor

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs batches on one backend: when the engine is free, a batch is cut, run, and its callers get
+// their answers.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+
+#include "base/clock.h"
+#include "engine/api/backend.h"
+#include "server/pipeline/batch_queue.h"
+#include "server/pipeline/decision_log.h"
+#include "server/pipeline/ranker.h"
+#include "server/pipeline/variant_table.h"
+#include "server/pipeline/warm_up.h"
+#include "server/telemetry/recorder.h"
+
+namespace tailor {
+
+// What the parts of a pipeline share. All of it outlives the workers.
+struct PipelineParts {
+  std::span<const ServedVariant> served;
+  BatchQueue* queue = nullptr;
+  VariantTable* variants = nullptr;
+  DecisionLog* decisions = nullptr;
+  Recorder* recorder = nullptr;
+  const Clock* clock = nullptr;
+};
+
+// Belongs to one thread.
+class Worker {
+ public:
+  Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
+         const PipelineParts& parts);
+
+  // Measures every variant on this worker's backend and sets its cost. A variant that fails stays
+  // unavailable; an error only when all do.
+  absl::Status WarmUp(const WarmUpOptions& options);
+
+  // Cuts one batch, runs it and answers. False when there was nothing to do.
+  bool RunOne();
+
+ private:
+  // How the engine ran a batch.
+  struct BatchRun {
+    absl::Status status;
+    Duration batch_time{};
+    Duration engine_time{};
+  };
+
+  void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
+  void RecordBindings(const CutBatch& batch);
+  BatchRun Run(const CutBatch& batch, TimePoint cut_at);
+  void Pack(const CutBatch& batch);
+  void Unpack(const CutBatch& batch);
+  void Record(const CutBatch& batch, const BatchRun& run, const CostCoefficients& cost);
+  void AnswerCallers(const CutBatch& batch, const BatchRun& run);
+
+  const int index_;
+  const std::unique_ptr<Backend> backend_;
+  const PipelineParts parts_;
+  Batch batch_;
+  std::vector<float> outputs_;
+};
+
+// A complete request's answer: its order by score, its part of the numbers.
+Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant);
+
+}  // namespace tailor
