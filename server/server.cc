@@ -75,6 +75,7 @@ GrpcServerOptions GrpcOptionsOf(const ServerConfig& config) {
   options.pollers =
       config.pollers > 0 ? config.pollers : std::min(kMaxDefaultPollers, AvailableCores());
   options.reflection = config.reflection;
+  options.max_buffered_bytes = config.max_buffered_bytes;
   options.limits = {.max_documents = config.max_documents,
                     .max_document_bytes = config.max_document_bytes,
                     .max_message_bytes = config.max_message_bytes,
@@ -199,8 +200,8 @@ class RunningServer final : public Server {
   Health health_;
   Recorder recorder_;
   LoadedFamily family_;  // handed to the ranker by Listen
-  std::unique_ptr<Ranker> ranker_;
   std::unique_ptr<GrpcServer> grpc_;
+  std::unique_ptr<Ranker> ranker_;  // dies before gRPC does: its callbacks may still hold calls
   std::unique_ptr<HttpServer> http_;
   bool shut_ = false;
 };

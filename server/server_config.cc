@@ -55,6 +55,11 @@ std::vector<ConfigOption> MakeOptions() {
        "Bytes of one document, query or text.", 1, kGiB},
       {"max-message-bytes", U::kBytes, &C::max_message_bytes, "Bytes of one gRPC message.", 1024,
        kGiB},
+      {"max-buffered-bytes", U::kBytes, &C::max_buffered_bytes,
+       "Bytes that the messages of all connections may hold while they arrive; beyond it gRPC "
+       "drops "
+       "calls as RESOURCE_EXHAUSTED. At least four messages always fit.",
+       1 << 20, kGiB},
       {"max-batch-tokens", U::kCount, &C::max_batch_tokens,
        "Tokens of one batch; the engine's memory is planned for it.", 512, 1 << 20},
       {"max-sequences", U::kCount, &C::max_sequences, "Pairs of one batch.", 1, 1 << 16},

@@ -37,6 +37,7 @@ struct ServerConfig {
   int max_documents = 1000;
   int64_t max_document_bytes = 64 << 10;
   int64_t max_message_bytes = 4 << 20;
+  int64_t max_buffered_bytes = 64 << 20;
   int max_batch_tokens = 4096;
   int max_sequences = 512;
   int max_queued_requests = 1024;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/grpc_server.h"
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "grpc/support/log.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/impl/server_builder_option.h"
+#include "grpcpp/impl/server_builder_plugin.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -27,12 +30,9 @@ namespace {
 
 constexpr char kHealthService[] = "tailor.v1.Ranker";
 
-// Buffers of all connections together; above it gRPC takes memory back from them.
-constexpr size_t kMemoryQuotaBytes = size_t{256} << 20;
-
-// gRPC refuses a message above its own limit with a bare RESOURCE_EXHAUSTED. It has the whole
-// message in memory by then, so a limit somewhat above ours costs nothing and lets us give the
-// reason (TOO_LARGE) for all but absurd messages.
+// gRPC refuses a message above its own limit with a bare RESOURCE_EXHAUSTED, and only once it has
+// the whole of it in memory. So its limit stands above ours, which gives the reason (TOO_LARGE),
+// and what bounds the memory that absurd messages take is the quota: above it calls are reset.
 constexpr int64_t kLimitFactor = 4;
 
 // The text of gRPC and protobuf about bad input would flood standard error line by line.
@@ -49,6 +49,17 @@ void RouteLibraryLogs() {
   });
 }
 
+// The reflection library registers itself with every server by being linked.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const std::unique_ptr<grpc::ServerBuilderPlugin>& plugin) {
+      return plugin->name() == "proto_server_reflection";
+    });
+  }
+};
+
 void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
   const int64_t receive = options.limits.max_message_bytes * kLimitFactor;
   builder->SetMaxReceiveMessageSize(static_cast<int>(std::min<int64_t>(receive, INT32_MAX)));
@@ -64,7 +75,8 @@ void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder)
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 15 * 60'000);
-  builder->SetResourceQuota(grpc::ResourceQuota("tailor").Resize(kMemoryQuotaBytes));
+  const int64_t quota = std::max(options.max_buffered_bytes, receive);
+  builder->SetResourceQuota(grpc::ResourceQuota("tailor").Resize(static_cast<size_t>(quota)));
   // Reflection is the only synchronous service; gRPC sizes its threads by the host otherwise.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
@@ -104,6 +116,7 @@ class AsyncGrpcServer final : public GrpcServer {
   absl::Status Start(const GrpcServerOptions& options, Health* health) {
     grpc::ServerBuilder builder;
     ApplyLimits(options, &builder);
+    if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
     builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(ranker_service_.service());
     builder.RegisterService(admin_service_.service());
@@ -154,7 +167,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const GrpcServerParts& parts) {
   RouteLibraryLogs();
   grpc::EnableDefaultHealthCheckService(true);
-  if (options.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::make_unique<AsyncGrpcServer>(parts, options.limits);
   const absl::Status started = server->Start(options, parts.health);
   if (!started.ok()) return started;

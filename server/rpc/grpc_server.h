@@ -20,6 +20,8 @@ struct GrpcServerOptions {
   std::string listen = "127.0.0.1:50051";  // port 0: any free one
   int pollers = 1;                         // one completion queue each
   bool reflection = true;
+  // Of the messages of all connections while they arrive; at least four messages fit.
+  int64_t max_buffered_bytes = 64 << 20;
   RequestLimits limits;
 };
 
