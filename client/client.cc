@@ -55,9 +55,10 @@ class Client::Impl {
       if (attempt > 1 && budget > Duration::zero()) {
         request->mutable_options()->set_latency_budget_us(std::max<int64_t>(1, ToMicros(left)));
       }
-      grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + Timeout(budget, left));
-      const grpc::Status status = (stub_.get()->*method)(&context, *request, response);
+      const bool has_budget = budget > Duration::zero();
+      const grpc::Status status =
+          CallOnce(method, *request, response, has_budget,
+                   has_budget ? left + options_.deadline_slack : options_.default_timeout);
       if (status.ok()) {
         retry_budget_.RecordSuccess();
         return attempt;
@@ -71,10 +72,28 @@ class Client::Impl {
   }
 
  private:
-  std::chrono::microseconds Timeout(Duration budget, Duration left) const {
-    const Duration timeout =
-        budget > Duration::zero() ? left + options_.deadline_slack : options_.default_timeout;
-    return std::chrono::duration_cast<std::chrono::microseconds>(timeout);
+  // With `on_wire` the server learns of the timeout; without, the call is cancelled after it.
+  template <typename Request, typename Response, typename Method>
+  grpc::Status CallOnce(Method method, const Request& request, Response* response, bool on_wire,
+                        Duration timeout) {
+    const auto deadline = std::chrono::system_clock::now() +
+                          std::chrono::duration_cast<std::chrono::microseconds>(timeout);
+    grpc::ClientContext context;
+    if (on_wire) context.set_deadline(deadline);
+    grpc::CompletionQueue queue;
+    grpc::Status status;
+    const auto reader = (stub_.get()->*method)(&context, request, &queue);
+    reader->Finish(response, &status, this);
+    void* tag = nullptr;
+    bool ok = false;
+    const bool is_late =
+        !on_wire && queue.AsyncNext(&tag, &ok, deadline) == grpc::CompletionQueue::TIMEOUT;
+    if (is_late) context.TryCancel();
+    if (on_wire || is_late) queue.Next(&tag, &ok);
+    if (is_late && !status.ok()) {
+      return {grpc::StatusCode::DEADLINE_EXCEEDED, "no answer within the client's timeout"};
+    }
+    return status;
   }
 
   std::optional<Duration> PauseBeforeRetry(const absl::Status& status, int attempt, Duration budget,
@@ -104,7 +123,7 @@ absl::Status Client::Connect(Duration timeout) { return impl_->Connect(timeout);
 absl::StatusOr<RankResult> Client::Rank(const RankCall& call) {
   v1::RankRequest request = ToRequest(call);
   v1::RankResponse response;
-  const auto attempts = impl_->Call(&v1::Ranker::Stub::Rank, &request, &response);
+  const auto attempts = impl_->Call(&v1::Ranker::Stub::AsyncRank, &request, &response);
   if (!attempts.ok()) return attempts.status();
   RankResult result = FromResponse(response);
   result.attempts = *attempts;
@@ -114,7 +133,7 @@ absl::StatusOr<RankResult> Client::Rank(const RankCall& call) {
 absl::StatusOr<ScoreResult> Client::Score(const ScoreCall& call) {
   v1::ScoreRequest request = ToRequest(call);
   v1::ScoreResponse response;
-  const auto attempts = impl_->Call(&v1::Ranker::Stub::Score, &request, &response);
+  const auto attempts = impl_->Call(&v1::Ranker::Stub::AsyncScore, &request, &response);
   if (!attempts.ok()) return attempts.status();
   ScoreResult result = FromResponse(response);
   result.attempts = *attempts;

@@ -87,7 +87,8 @@ struct ClientOptions {
   // A call ends with DEADLINE_EXCEEDED this long after its budget: the server answers or refuses
   // within the budget, this is for the way there and back.
   Duration deadline_slack = std::chrono::milliseconds(250);
-  // For calls without a budget, which have the server's default.
+  // For calls without a budget. Kept by the client alone: a deadline on the wire would take the
+  // place of the server's default budget.
   Duration default_timeout = std::chrono::seconds(30);
   RetryPolicy retry;
   // Pauses before a retry; tests replace it.

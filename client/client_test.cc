@@ -73,7 +73,24 @@ TEST(Client, ScoresPairsInOrder) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->scores, ElementsAre(0, 1));
   EXPECT_THAT(server.calls()[0].documents, ElementsAre("q1", "d1", "q2", "d2"));
-  EXPECT_LE(server.calls()[0].deadline_in_s, 30.1) << "no budget: the default timeout";
+  EXPECT_GT(server.calls()[0].deadline_in_s, 3600)
+      << "a deadline would take the place of the server's default budget";
+}
+
+TEST(Client, GivesUpWithoutABudgetToo) {
+  std::atomic<bool> is_over{false};
+  FakeRanker server([&](const SeenCall&) {
+    is_over.wait(false);
+    return ToldAnswer{};
+  });
+  ClientOptions options = OptionsFor(server);
+  options.default_timeout = milliseconds(20);
+  Client client(options);
+  const auto result = client.Rank(ThreeDocuments());
+  is_over = true;
+  is_over.notify_all();
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST(Client, SaysWhichBudgetWouldDo) {

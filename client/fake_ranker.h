@@ -21,7 +21,7 @@ struct SeenCall {
   double min_quality = 0;
   int top_n = 0;
   int scale = 0;
-  double deadline_in_s = 0;
+  double deadline_in_s = 0;  // very large: the call has none
 };
 
 // What to answer: documents in reverse order with their number as the score, or an error.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 #include <thread>
+#include <unordered_set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +21,11 @@
 namespace tailor::client {
 namespace {
 
-constexpr Duration kTimeoutWithoutBudget = std::chrono::seconds(30);
+// Calls without a budget have no deadline on the wire, where it would take the place of the
+// server's default budget. When nothing has been sent for this long, more than any deadline, what
+// is still under way is cancelled.
+constexpr Duration kTimeoutWithoutBudget = std::chrono::seconds(65);
+constexpr std::chrono::seconds kTick{1};
 // Calls to a server that has gone fail at once: a closed loop would spin.
 constexpr int64_t kMaxFailuresInARow = 1000;
 
@@ -142,16 +147,22 @@ class LoadGenerator::Impl {
       return;
     }
     const v1::RankRequest request = MakeRequest(planned.documents, budget);
-    const Duration timeout =
-        budget > Duration::zero() ? budget + target_.deadline_slack : kTimeoutWithoutBudget;
-    call->context.set_deadline(std::chrono::system_clock::now() +
-                               std::chrono::duration_cast<std::chrono::microseconds>(timeout));
+    if (budget > Duration::zero()) {
+      call->context.set_deadline(
+          std::chrono::system_clock::now() +
+          std::chrono::duration_cast<std::chrono::microseconds>(budget + target_.deadline_slack));
+    }
     v1::Ranker::Stub& stub = *stubs_[static_cast<size_t>(sent_) % stubs_.size()];
     ++sent_;
     ++in_flight_;
     call->record.lag = std::chrono::steady_clock::now() - intended;
     call->reader = stub.AsyncRank(&call->context, request, &queue_);
     PendingCall* const tag = call.release();  // comes back from the queue exactly once
+    {
+      const MutexLock lock(&mutex_);
+      under_way_.insert(tag);
+      last_send_ = std::chrono::steady_clock::now();
+    }
     tag->reader->Finish(&tag->response, &tag->status, tag);
   }
 
@@ -169,9 +180,18 @@ class LoadGenerator::Impl {
   bool Receive() {
     void* tag = nullptr;
     bool ok = false;
-    if (!queue_.Next(&tag, &ok)) return false;
+    while (true) {
+      const auto event = queue_.AsyncNext(&tag, &ok, std::chrono::system_clock::now() + kTick);
+      if (event == grpc::CompletionQueue::SHUTDOWN) return false;
+      if (event == grpc::CompletionQueue::GOT_EVENT) break;
+      CancelForgotten();
+    }
     const TimePoint now = std::chrono::steady_clock::now();
     const std::unique_ptr<PendingCall> call(static_cast<PendingCall*>(tag));
+    {
+      const MutexLock lock(&mutex_);
+      under_way_.erase(call.get());
+    }
     call->record.latency = now - call->intended;
     if (call->status.ok()) {
       FillAnswer(call->response, &call->record);
@@ -181,6 +201,12 @@ class LoadGenerator::Impl {
     Keep(std::move(call->record));
     --in_flight_;
     return true;
+  }
+
+  void CancelForgotten() {
+    const MutexLock lock(&mutex_);
+    if (std::chrono::steady_clock::now() - last_send_ < kTimeoutWithoutBudget) return;
+    for (PendingCall* call : under_way_) call->context.TryCancel();
   }
 
   void Keep(CallRecord record) {
@@ -222,6 +248,8 @@ class LoadGenerator::Impl {
   std::atomic<int64_t> in_flight_{0};
   Mutex mutex_;
   std::vector<CallRecord> records_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_set<PendingCall*> under_way_ ABSL_GUARDED_BY(mutex_);
+  TimePoint last_send_ ABSL_GUARDED_BY(mutex_);
 };
 
 LoadGenerator::LoadGenerator(LoadTarget target, std::vector<BudgetShare> budgets, TextPool texts)

@@ -115,7 +115,8 @@ class Summing {
       const auto lag = summary_.send_lag.Quantile(0.99);
       if (lag && lag->value >= kMaxSendLagP99Ms) {
         problems.push_back(absl::StrFormat(
-            "send lag p99 %.2f ms, expected below %.0f ms: the client did not keep the schedule",
+            "send lag p99 %.2f ms, expected below %.0f ms: the client did not keep the schedule, "
+            "give it a core of its own",
             lag->value, kMaxSendLagP99Ms));
       }
     }

@@ -157,8 +157,6 @@ def main() -> int:
     parser.add_argument("--documents", type=Path, help="file with one document a line")
     arguments = parser.parse_args()
     try:
-        if arguments.documents is None:
-            print("fetching Debian's package descriptions through apt", flush=True)
         entries = query_documents(arguments.documents)
         run(arguments.tailor, arguments.family, entries)
     except (DemoError, FetchError, ServerError, OSError, subprocess.TimeoutExpired) as error:

@@ -215,6 +215,7 @@ def query_documents(file: Path | None, refresh: bool = False) -> list[QueryDocum
     cached = None if refresh else load_cached(cache)
     if cached is not None:
         return cached
+    print("fetching Debian's package descriptions through apt", file=sys.stderr, flush=True)
     found = candidates_for(QUERIES, parse_translations(fetch_translations(STATE)))
     cache.write_text(json.dumps([asdict(entry) for entry in found], indent=1), "utf-8")
     return found
