@@ -31,7 +31,7 @@ def test_version_and_help() -> None:
         ("trim", "run `tailor-compress data`"),
         ("train", "run `tailor-compress data`"),
         ("distil", "run `tailor-compress data`"),
-        ("export", "run `tailor-compress train`"),
+        ("export", "run `tailor-compress trim`, `train` and `distil`"),
         ("evaluate", "run `tailor-compress data`"),
     ],
 )

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import BertForSequenceClassification
@@ -14,7 +13,14 @@ from tailor_compress.data.archive import ArchiveLists, fetch_lists
 from tailor_compress.data.dataset import Dataset, build_dataset
 from tailor_compress.data.package import join_packages
 from tailor_compress.errors import TailorError
-from tailor_compress.export.trained import Trained, load_record, save_trained, step
+from tailor_compress.export.trained import (
+    Trained,
+    discard_record,
+    load_record,
+    save_record,
+    save_trained,
+    step,
+)
 from tailor_compress.export.variant import export_derived, export_variant
 from tailor_compress.model.checkpoint import find_checkpoint
 from tailor_compress.model.trim import Trimmed, trim_checkpoint
@@ -56,6 +62,7 @@ def make_data(space: Workspace, lists: Path | None) -> Dataset:
 def trim(space: Workspace) -> Trimmed:
     """Trim the public checkpoint's vocabulary to the training split."""
     start, recipe, dataset = space.recipe.start, space.recipe, space.dataset()
+    began = time.monotonic()
     checkpoint = find_checkpoint(start.checkpoint, space.checkpoint_cache)
     texts = [
         text
@@ -63,9 +70,15 @@ def trim(space: Workspace) -> Trimmed:
         if item.split == "train"
         for text in (item.synopsis, *item.paragraphs)
     ]
-    return trim_checkpoint(
+    discard_record(space.start)
+    done = trim_checkpoint(
         checkpoint, texts, start.min_count, recipe.max_len, recipe.seed, space.start
     )
+    params = {"min_count": start.min_count, **asdict(done)}
+    wall_s = time.monotonic() - began
+    made = step("trim_vocabulary", params, recipe.seed, dataset.snapshot.id, wall_s)
+    save_record(Trained([made], [{"id": start.name, "role": "init"}]), space.start)
+    return done
 
 
 def train(space: Workspace) -> float:
@@ -73,18 +86,17 @@ def train(space: Workspace) -> float:
     recipe, dataset = space.recipe, space.dataset()
     settings = recipe.teacher
     start = space.require(space.start, "trim")
+    trimmed = load_record(start)
     corpus = TrainingCorpus(dataset, space.layout().tokens, recipe.max_len, settings.schedule.seed)
     model, wall_s = train_teacher(start, corpus, settings.schedule, space.training(settings.id))
-    data_id = dataset.snapshot.id
-    trimming: dict[str, Any] = {
-        "min_count": recipe.start.min_count,
-        "vocab_size": model.config.vocab_size,
-    }
-    steps = [
-        step("trim_vocabulary", trimming, recipe.seed, data_id, 0.0),
-        step("listwise", asdict(settings.schedule), settings.schedule.seed, data_id, wall_s),
-    ]
-    record = Trained(steps, [{"id": recipe.start.name, "role": "init"}])
+    trained = step(
+        "listwise",
+        asdict(settings.schedule),
+        settings.schedule.seed,
+        dataset.snapshot.id,
+        wall_s,
+    )
+    record = Trained([*trimmed.steps, trained], trimmed.parents)
     save_trained(model, record, space.trained(settings.id))
     return wall_s
 

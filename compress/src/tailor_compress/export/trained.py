@@ -54,12 +54,22 @@ def step(name: str, params: dict[str, Any], seed: int, data_id: str, wall_s: flo
     return Step(name, params, __version__, seed, data_id, round(wall_s, 1), device_name())
 
 
-def save_trained(model: BertForSequenceClassification, record: Trained, folder: Path) -> None:
-    """Write weights and record below ``folder``, the record last."""
-    folder.mkdir(parents=True, exist_ok=True)
+def discard_record(folder: Path) -> None:
+    """Mark what ``folder`` holds, if it holds anything, as unfinished."""
     (folder / _RECORD).unlink(missing_ok=True)
-    model.save_pretrained(folder)
+
+
+def save_record(record: Trained, folder: Path) -> None:
+    """Write the record of what ``folder`` holds; do it last, as the mark of completion."""
     (folder / _RECORD).write_text(json.dumps(asdict(record), indent=1) + "\n")
+
+
+def save_trained(model: BertForSequenceClassification, record: Trained, folder: Path) -> None:
+    """Write weights and record below ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    discard_record(folder)
+    model.save_pretrained(folder)
+    save_record(record, folder)
 
 
 def load_record(folder: Path) -> Trained:
@@ -69,7 +79,7 @@ def load_record(folder: Path) -> Trained:
         raise TailorError(
             f"a finished training in {folder}",
             "no training.json",
-            "run `tailor-compress train` and `tailor-compress distil`",
+            "run `tailor-compress trim`, `train` and `distil`, in this order",
         )
     record = json.loads(path.read_text())
     return Trained([Step(**one) for one in record["steps"]], record["parents"])

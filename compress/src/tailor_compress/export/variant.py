@@ -119,11 +119,13 @@ def export_variant(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     tensors = _half(model.state_dict())
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    weights = folder / WEIGHTS
+    save_file(tensors, weights, metadata={"format": "pt"})
+    # The library makes the file private; a server that runs as another user has to read it.
+    weights.chmod(0o644)
     config = model.config
     save_tokenizer(read_vocabulary(vocabulary), folder, recipe.max_len)
     write_json(folder / "config.json", _config(model))
-    weights = folder / WEIGHTS
     manifest = {
         **_identity(recipe, variant, record),
         "task": _task(recipe),
