@@ -27,8 +27,10 @@ BUDGETS_MS = (2, 10, 50, 250, 1000)
 TOP = 5
 COLUMNS = 118
 RANK_TIMEOUT_S = 60
+TRIES = 3  # of a budget that was missed or met a backlog: other work may have had the cores
 # A tight budget that the machine cannot keep is part of the show; anything else is a failure.
-REFUSALS = {"BUDGET_INFEASIBLE", "OVERLOADED", "DEADLINE"}
+LATE = {"DEADLINE", "DEADLINE_EXCEEDED"}  # as the server sees it, as the client does
+REFUSALS = {"BUDGET_INFEASIBLE", "OVERLOADED", *LATE}
 
 
 class DemoError(Exception):
@@ -53,6 +55,7 @@ class Row:
     actual_ms: float = 0.0
     hits: list[Hit] = field(default_factory=list)
     refusal: str = ""
+    is_final: bool = True  # no other outcome is to be expected of another try
     ended: float = field(default_factory=time.monotonic)
 
 
@@ -61,6 +64,8 @@ def refusal_text(error: dict[str, object]) -> str:
     smallest = error.get("smallest_feasible_budget_ms")
     if isinstance(smallest, int | float):
         return f"refused: smallest feasible budget {smallest:.1f} ms"
+    if error.get("reason") in LATE:
+        return "missed: no answer in time"
     return f"refused: {error.get('reason')}: {error.get('message')}"
 
 
@@ -70,7 +75,8 @@ def row_from(budget_ms: int, answer: dict[str, object]) -> Row:
     if isinstance(error, dict):
         if error.get("reason") not in REFUSALS:
             raise DemoError(f"budget {budget_ms} ms: {error.get('reason')}: {error.get('message')}")
-        return Row(budget_ms, refusal=refusal_text(error))
+        is_final = error.get("reason") == "BUDGET_INFEASIBLE"
+        return Row(budget_ms, refusal=refusal_text(error), is_final=is_final)
     execution, results = answer.get("execution"), answer.get("results")
     if not isinstance(execution, dict) or not isinstance(results, list):
         raise DemoError(f"budget {budget_ms} ms: expected results and execution, got {answer}")
@@ -129,7 +135,13 @@ def rank_under_all_budgets(tailor: Path, server: str, entry: QueryDocuments) -> 
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
         file.writelines(document.text + "\n" for document in entry.documents)
         file.flush()
-        rows = [rank(tailor, server, entry.query, Path(file.name), b) for b in BUDGETS_MS]
+        rows = []
+        for budget_ms in BUDGETS_MS:
+            for _ in range(TRIES):
+                row = rank(tailor, server, entry.query, Path(file.name), budget_ms)
+                if row.is_final:
+                    break
+            rows.append(row)
     if rows[-1].refusal:
         raise DemoError(f"no answer even within {rows[-1].budget_ms} ms: {rows[-1].refusal}")
     return rows

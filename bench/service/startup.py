@@ -41,7 +41,7 @@ def measure(family: Path, runs: int, load_s: int) -> dict[str, list[float]]:
             found["idle_mib"].append(server.resident_mib())
             if run == runs - 1:
                 load = ["--concurrency", "4", "--duration", f"{load_s}s", "--warmup", "0s"]
-                run_load(server.grpc, [*load, "--budget", "1s"])
+                run_load(server.grpc, [*load, "--budget", "10s"])
                 found["loaded_mib"].append(server.resident_mib())
                 found["peak_mib"].append(server.resident_mib("VmHWM"))
         print(f"run {run + 1}: ready after {server.ready_s:.3f} s", file=sys.stderr)

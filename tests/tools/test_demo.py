@@ -35,6 +35,10 @@ if sys.argv[1] == "rank":
     if behaviour == "broken":
         print("tailor rank: it broke", file=sys.stderr)
         sys.exit(70)
+    if behaviour == "late-once" and not os.path.exists(sys.argv[0] + str(budget)):
+        open(sys.argv[0] + str(budget), "w").close()
+        print(json.dumps({{"error": {{"reason": "DEADLINE", "message": "m"}}}}))
+        sys.exit(1)
     if budget < 5 or behaviour == "infeasible":
         print(json.dumps({{"error": {{"reason": "BUDGET_INFEASIBLE", "message": "m",
                                      "smallest_feasible_budget_ms": 3.25}}}}))
@@ -96,6 +100,17 @@ def test_prints_a_table_per_query(
     assert max(map(len, output.splitlines())) <= 120
 
 
+def test_a_missed_budget_is_tried_again(
+    tailor: Path,
+    documents: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("STAND_IN", "late-once")
+    assert run_demo(monkeypatch, tailor, documents) == 0
+    assert "missed" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("behaviour", "problem"),
     [
@@ -125,6 +140,12 @@ def test_an_error_that_is_no_refusal_fails() -> None:
         demo.row_from(10, {"error": {"reason": "ENGINE", "message": "fault"}})
     with pytest.raises(DemoError, match="expected results"):
         demo.row_from(10, {})
+
+
+def test_a_budget_that_the_machine_cannot_keep_is_a_row() -> None:
+    for reason in ("DEADLINE", "DEADLINE_EXCEEDED"):
+        row = demo.row_from(10, {"error": {"reason": reason, "message": "m"}})
+        assert row.refusal == "missed: no answer in time"
 
 
 def test_long_lines_are_cut() -> None:
