@@ -99,9 +99,7 @@ def test_derived_variant_is_a_manifest_alone(finished: Project) -> None:
     record = manifest(finished, "teacher-bf16")
     assert record["derive"] == {"parent": "teacher", "format": "bf16"}
     assert not set(record) & {"files", "arch", "layers", "tokenizer", "task"}
-    assert record["quality"] != manifest(finished, "teacher")["quality"] or (
-        record["quality"]["ndcg10"] == manifest(finished, "teacher")["quality"]["ndcg10"]
-    )
+    assert record["quality"]["split_hash"] == manifest(finished, "teacher")["quality"]["split_hash"]
 
 
 @pytest.mark.parametrize("variant", FLOAT_VARIANTS)
@@ -158,8 +156,9 @@ def test_bf16_rounds_and_stays_near(finished: Project, tmp_path: Path) -> None:
 def test_report_has_every_system_on_every_set(finished: Project) -> None:
     report = json.loads(finished.space.report.read_text())
     assert set(report["results"]) == set(VIEWS)
-    for systems in report["results"].values():
-        assert set(systems) == {"random", "bm25", "teacher", "student", "teacher-bf16"}
+    for name, systems in report["results"].items():
+        derived = {"teacher-bf16"} if name == "B" else set()
+        assert set(systems) == {"random", "bm25", "teacher", "student"} | derived
         assert systems["random"]["ndcg10"] == pytest.approx(0.142, abs=5e-4)
         # Half of the words of a query stand in its document: a set on which BM25 is not far
         # above chance was put together wrongly.

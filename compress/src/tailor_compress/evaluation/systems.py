@@ -33,6 +33,11 @@ class Variant:
     max_len: int
     weights_sha256: str
 
+    @property
+    def is_derived(self) -> bool:
+        """Whether the weights are those of another variant."""
+        return self.weights != self.folder
+
 
 def _variant(folder: Path) -> Variant:
     manifest: dict[str, Any] = read_manifest(folder)
