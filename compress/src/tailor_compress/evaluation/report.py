@@ -10,7 +10,6 @@ from tailor_compress.data.dataset import Snapshot
 from tailor_compress.evaluation.bootstrap import interval, paired
 from tailor_compress.evaluation.metrics import Floats, Metrics, list_metrics
 
-FLOORS = ("random", "bm25")
 # The set whose nDCG@10 is a variant's quality.
 QUALITY_SET = "B"
 _METRICS = ("ndcg10", "mrr10", "accuracy1")
