@@ -40,8 +40,19 @@ absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const J
 
 absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest, TimePoint now,
                               const Judge& judge) {
+  absl::Status verdict;
+  {
+    const MutexLock lock(&mutex_);
+    verdict = PushLocked(pending, cheapest, now, judge);
+  }
+  // Without the lock, or the woken worker would wait for it at once.
+  if (verdict.ok()) changed_.NotifyOne();
+  return verdict;
+}
+
+absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest, TimePoint now,
+                                    const Judge& judge) {
   const Request& request = pending->request;
-  const MutexLock lock(&mutex_);
   --tokenizing_.requests;
   tokenizing_.tokens -= pending->reserved_tokens;
   pending->place = PendingRequest::Place::kEnded;
@@ -66,7 +77,6 @@ absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest, TimePoint
   CountWaiting(request.priority, 1, item.entry.waiting.tokens);
   items_.emplace(QueueKey{item.entry.deadline, request.priority, pending->sequence},
                  std::move(item));
-  changed_.NotifyOne();
   return absl::OkStatus();
 }
 

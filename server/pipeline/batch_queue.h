@@ -121,6 +121,8 @@ class BatchQueue {
   // Enough to see what a choice does to others; a longer look ahead only costs time.
   static constexpr size_t kMaxSnapshot = 256;
 
+  absl::Status PushLocked(const PendingPtr& pending, int cheapest, TimePoint now,
+                          const Judge& judge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

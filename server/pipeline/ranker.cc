@@ -220,9 +220,13 @@ class Pipeline final : public SteppedRanker {
                         .queued_requests = totals.requests,
                         .queued_tokens = totals.tokens,
                         .costs = {},
+                        .available = {},
                         .on_ladder = variants_.OnLadder(now),
                         .decisions = decisions_.Newest()};
-    for (const VariantState& state : variants_.States(now)) report.costs.push_back(state.cost);
+    for (const VariantState& state : variants_.States(now)) {
+      report.costs.push_back(state.cost);
+      report.available.push_back(state.is_available);
+    }
     return report;
   }
 

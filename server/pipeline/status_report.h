@@ -40,6 +40,7 @@ struct StatusReport {
   int queued_requests = 0;
   int64_t queued_tokens = 0;
   std::vector<CostCoefficients> costs;    // one a variant
+  std::vector<bool> available;            // one a variant; false: quarantined
   std::vector<bool> on_ladder;            // one a variant, by measured cost
   std::vector<DecisionRecord> decisions;  // newest first
 };

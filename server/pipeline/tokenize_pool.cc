@@ -23,8 +23,10 @@ TokenizePool::~TokenizePool() {
 }
 
 void TokenizePool::Run(std::function<void()> work) {
-  const MutexLock lock(&mutex_);
-  work_.push_back(std::move(work));
+  {
+    const MutexLock lock(&mutex_);
+    work_.push_back(std::move(work));
+  }
   changed_.NotifyOne();
 }
 

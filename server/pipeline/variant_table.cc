@@ -41,9 +41,18 @@ void VariantTable::SetCost(int variant, const CostCoefficients& fitted, TimePoin
   Row& row = rows_[static_cast<size_t>(variant)];
   row.state.cost = fitted;
   row.state.cost.ratio = window_.Ratio(variant, now);
+  if (row.is_broken) return;
   row.state.is_available = true;
   recorder_->SetVariantCondition(variant, VariantCondition::kReady);
   ShowPrediction(variant);
+}
+
+void VariantTable::SetBroken(int variant) {
+  const MutexLock lock(&mutex_);
+  Row& row = rows_[static_cast<size_t>(variant)];
+  row.is_broken = true;
+  row.state.is_available = false;
+  recorder_->SetVariantCondition(variant, VariantCondition::kQuarantined);
 }
 
 std::vector<VariantState> VariantTable::States(TimePoint now) {
@@ -81,7 +90,7 @@ std::vector<bool> VariantTable::OnLadder(TimePoint now) {
     // As fitted: the ladder is a property of the family, not of the moment.
     entries.push_back({.id = served_[i].id,
                        .cost = ModeledSeconds(states[i].cost, OneSequence(kLadderTokens)),
-                       .quality = states[i].quality});
+                       .quality = states[i].is_available ? states[i].quality : std::nullopt});
   }
   return tailor::OnLadder(entries);
 }

@@ -26,6 +26,8 @@ class VariantTable {
   VariantTable(std::span<const ServedVariant> served, Recorder* recorder);
 
   void SetCost(int variant, const CostCoefficients& fitted, TimePoint now);
+  // It did not even get through the warm-up of some worker: it stays unavailable.
+  void SetBroken(int variant);
 
   // Reads the recorder, so that the ratios are those of what it has seen until now.
   std::vector<VariantState> States(TimePoint now);
@@ -40,6 +42,7 @@ class VariantTable {
   struct Row {
     VariantState state;
     int failures = 0;  // in a row
+    bool is_broken = false;
   };
 
   void ShowPrediction(int variant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

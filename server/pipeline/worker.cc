@@ -75,7 +75,7 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     if (!cost.ok()) {
       Log(LogLevel::kError, "variant failed at warm-up",
           {{"variant", variant.id}, {"problem", std::string(cost.status().message())}});
-      parts_.recorder->SetVariantCondition(i, VariantCondition::kQuarantined);
+      parts_.variants->SetBroken(i);
       first_error.Update(cost.status());
       continue;
     }
