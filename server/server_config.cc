@@ -166,7 +166,7 @@ absl::Status Apply(const std::string& source, std::string_view name, std::string
                    ServerConfig* config) {
   for (const ConfigOption& option : ConfigOptions()) {
     if (option.name != name) continue;
-    const absl::Status parsed = option.Parse(text, config);
+    absl::Status parsed = option.Parse(text, config);
     if (parsed.ok()) return parsed;
     return absl::InvalidArgumentError(
         absl::StrCat(source, std::string(name), ": ", parsed.message()));

@@ -25,7 +25,9 @@ google::rpc::ErrorInfo InfoOf(const grpc::Status& status) {
   google::rpc::ErrorInfo info;
   const google::rpc::Status details = DetailsOf(status);
   EXPECT_GE(details.details_size(), 1);
-  if (details.details_size() > 0) EXPECT_TRUE(details.details(0).UnpackTo(&info));
+  if (details.details_size() > 0) {
+    EXPECT_TRUE(details.details(0).UnpackTo(&info));
+  }
   return info;
 }
 

@@ -81,7 +81,9 @@ TEST_F(ServingTest, RankIsBestFirstWithTheScoresOfTheReference) {
   for (int i = 0; i < response.results_size(); ++i) {
     const v1::RankedDocument& result = response.results(i);
     EXPECT_NEAR(result.score(), Sigmoid(expected[static_cast<size_t>(result.index())][0]), 1e-4);
-    if (i > 0) EXPECT_GE(response.results(i - 1).score(), result.score());
+    if (i > 0) {
+      EXPECT_GE(response.results(i - 1).score(), result.score());
+    }
   }
   const v1::Execution& execution = response.execution();
   EXPECT_EQ(execution.variant(), "large");  // the best, and there is time

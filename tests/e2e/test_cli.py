@@ -202,3 +202,13 @@ def test_an_unknown_fixed_variant_names_the_nearest(family: Path) -> None:
     )
     assert result.returncode == EXIT_CONFIG
     assert "small" in result.stderr.strip().splitlines()[-1]
+
+
+def test_health_command_follows_the_server(start: Start) -> None:
+    served = start("--drain-delay", "1000s")
+    address = f"127.0.0.1:{served.http_port}"
+    ready = run_tailor("health", "--http", address)
+    assert (ready.returncode, ready.stdout.strip()) == (0, "ready")
+    served.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: served.page("/healthz")[0] == 503, "draining")
+    assert run_tailor("health", "--http", address).returncode == 69
