@@ -27,8 +27,8 @@ struct ProductSpec {
   friend auto operator<=>(const ProductSpec&, const ProductSpec&) = default;
 };
 
-// Rows that one call multiplies at most: 256 were 5 to 10 % faster than 128 and 64 on 12x768 and 6x384
-// (docs/adr/0004), because each call streams the weights from the third-level cache again.
+// Rows that one call multiplies at most: 256 were 5 to 10 % faster than 128 and 64 on 12x768 and
+// 6x384 (docs/adr/0004), because each call streams the weights from the third-level cache again.
 constexpr int kMaxProductRows = 256;
 
 // Rows that a call with `rows` really reads and writes: a primitive exists for 1, 2, multiples of 4
