@@ -115,21 +115,50 @@ void BatchQueue::DropExpired(TimePoint now, std::vector<PendingPtr>* expired) {
   }
 }
 
-CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, TimePoint now) {
-  CutBatch batch;
-  const MutexLock lock(&mutex_);
-  DropExpired(now, &batch.expired);
+QueueSnapshot BatchQueue::TakeSnapshot() {
   entries_.clear();
   chosen_from_.clear();
   for (auto item = items_.begin(); item != items_.end() && entries_.size() < kMaxSnapshot; ++item) {
     entries_.push_back(item->second.entry);
     chosen_from_.push_back(item);
   }
-  const QueueSnapshot snapshot{.entries = entries_,
-                               .limits = options_.limits,
-                               .num_workers = options_.num_workers,
-                               .safety = options_.safety};
+  return {.entries = entries_,
+          .limits = options_.limits,
+          .num_workers = options_.num_workers,
+          .safety = options_.safety};
+}
+
+bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants) {
+  bool any = false;
+  for (const int index : hopeless) {
+    QueueEntry& entry = chosen_from_[static_cast<size_t>(index)]->second.entry;
+    PendingRequest& pending = *chosen_from_[static_cast<size_t>(index)]->second.pending;
+    const bool is_bound = pending.variant >= 0 && !entry.is_pinned;
+    if (!is_bound || pending.rows_taken != pending.rows_done) continue;
+    CountWaiting(entry.priority, 0, entry.total.tokens - entry.waiting.tokens);
+    pending.variant = -1;
+    pending.rows_taken = 0;
+    pending.rows_done = 0;
+    pending.tokens_taken = 0;
+    entry.admissible = pending.admissible;
+    entry.waiting = entry.total;
+    entry.lengths = pending.encoded.lengths;
+    entry.cheapest = CheapestVariant(variants, entry.admissible, entry.waiting, options_.limits);
+    any = true;
+  }
+  return any;
+}
+
+CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, TimePoint now) {
+  CutBatch batch;
+  const MutexLock lock(&mutex_);
+  DropExpired(now, &batch.expired);
+  QueueSnapshot snapshot = TakeSnapshot();
   batch.selection = selector_->Select(snapshot, variants, now);
+  if (StartAgain(batch.selection.hopeless, variants)) {
+    snapshot = TakeSnapshot();
+    batch.selection = selector_->Select(snapshot, variants, now);
+  }
   for (const int index : batch.selection.hopeless) {
     const auto item = chosen_from_[static_cast<size_t>(index)];
     item->second.pending->place = PendingRequest::Place::kEnded;

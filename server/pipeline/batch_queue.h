@@ -130,6 +130,13 @@ class BatchQueue {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpired(TimePoint now, std::vector<PendingPtr>* expired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The first requests by deadline, in entries_; chosen_from_ says where they came from.
+  QueueSnapshot TakeSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A request whose first batches ran later than predicted may be beyond the variant that it is
+  // bound to and within reach of a cheaper one: forgets what was scored of such requests among
+  // `hopeless` (indices of the snapshot), so that they can be bound anew. True when there was one.
+  bool StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Bind(const QueueEntry& entry, const Selection& selection, const QueueSnapshot& snapshot,
             std::span<const VariantState> variants, TimePoint now, TakenRows* taken);
   void Take(QueueItems::iterator item, int rows, const QueueSnapshot& snapshot,

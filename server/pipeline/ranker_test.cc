@@ -114,6 +114,28 @@ TEST(Ranker, RunsASplitRequestWithOneVariant) {
   EXPECT_EQ(rows, 101);
 }
 
+// Its first batch takes five times as long as predicted: the large variant cannot finish any more,
+// the small one can, and scores every document anew.
+TEST(Ranker, ALateRequestStartsAgainWithACheaperVariant) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto call = harness.Submit({.documents = 40, .tokens = 50, .budget_ms = 400});
+  harness.backend().set_slowdown(5);
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  EXPECT_EQ(harness.backend().runs().back().variant, 0);
+  EXPECT_EQ(call->answers, 0);
+  harness.backend().set_slowdown(1);
+  harness.clock().Advance(std::chrono::milliseconds(180));
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok()) << call->result.status();
+  EXPECT_EQ(call->result->variant, 1);
+  EXPECT_EQ(call->result->reason, SelectionReason::kDegraded);
+  int rows = 0;
+  for (const FakeBackend::RunRecord& run : harness.backend().runs()) {
+    if (run.variant == 1) rows += run.rows;
+  }
+  EXPECT_EQ(rows, 40);
+}
+
 TEST(Ranker, RequestsShareABatch) {
   PipelineHarness harness(LargeAndSmall());
   for (int i = 0; i < 5; ++i) harness.Submit({.documents = 1, .tokens = 20, .seed = i});
