@@ -39,12 +39,14 @@ BatchLimits SmallestLimits(BatchLimits limits,
 
 std::vector<std::string> IdsOf(const std::vector<ServedVariant>& variants) {
   std::vector<std::string> ids;
+  ids.reserve(variants.size());
   for (const ServedVariant& variant : variants) ids.push_back(variant.id);
   return ids;
 }
 
 std::vector<int> NumOutputsOf(const std::vector<ServedVariant>& variants) {
   std::vector<int> num_outputs;
+  num_outputs.reserve(variants.size());
   for (const ServedVariant& variant : variants) num_outputs.push_back(variant.loaded.num_outputs);
   return num_outputs;
 }

@@ -74,6 +74,7 @@ class Scene {
 
 std::vector<std::pair<int, int>> Portions(const Selection& selection) {
   std::vector<std::pair<int, int>> portions;
+  portions.reserve(selection.portions.size());
   for (const Portion& portion : selection.portions) {
     portions.emplace_back(portion.entry, portion.rows);
   }

@@ -25,6 +25,7 @@ std::unique_ptr<Ranker> MakeRanker(Recorder* recorder, const Clock* clock, int n
   std::vector<FakeCost> costs;
   for (const FakeVariant& variant : Family()) costs.push_back(variant.cost);
   std::vector<std::unique_ptr<Backend>> backends;
+  backends.reserve(static_cast<size_t>(num_workers));
   for (int i = 0; i < num_workers; ++i) {
     backends.push_back(std::make_unique<FakeBackend>(costs, options.limits, nullptr));
   }
@@ -79,6 +80,7 @@ TEST(RankerThreads, AnswersEveryRequestOnce) {
   Senders senders(ranker.get(), &clock);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i) threads.emplace_back([&senders, i] { senders.Send(i); });
   }
   ranker.reset();  // what is still queued is refused

@@ -129,6 +129,7 @@ TEST(Recorder, SumsOverThreads) {
   Recorder recorder(TwoVariants());
   {
     std::vector<std::jthread> threads;
+    threads.reserve(12);
     for (int i = 0; i < 12; ++i) {
       threads.emplace_back([&recorder] {
         for (int k = 0; k < 1000; ++k) recorder.RecordRequest(2, 20);

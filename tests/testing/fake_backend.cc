@@ -29,7 +29,7 @@ absl::Status FakeBackend::Run(Cut cut, const Batch& batch, std::span<float> outp
   if (on_run_) on_run_();
   const FakeCost& cost = costs_[static_cast<size_t>(cut.variant)];
   constexpr int kAnyVocabulary = std::numeric_limits<int>::max();
-  const absl::Status valid = batch.Validate(info_.limits, kAnyVocabulary, 2);
+  absl::Status valid = batch.Validate(info_.limits, kAnyVocabulary, 2);
   if (!valid.ok()) return valid;
   RunRecord record{.variant = cut.variant,
                    .rows = batch.num_sequences(),
@@ -42,7 +42,8 @@ absl::Status FakeBackend::Run(Cut cut, const Batch& batch, std::span<float> outp
     seconds += cost.per_square * static_cast<double>(length * length);
     const float score = ScoreOf(std::span(batch.token_ids).subspan(begin, length));
     for (int k = 0; k < cost.num_outputs; ++k) {
-      outputs[static_cast<size_t>(row * cost.num_outputs + k)] = score + static_cast<float>(k);
+      outputs[static_cast<size_t>(row) * static_cast<size_t>(cost.num_outputs) +
+              static_cast<size_t>(k)] = score + static_cast<float>(k);
     }
     record.second_tokens.push_back(length > 1 ? batch.token_ids[begin + 1] : -1);
   }

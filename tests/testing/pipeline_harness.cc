@@ -99,6 +99,7 @@ PipelineHarness::PipelineHarness(const std::vector<FakeVariant>& variants,
                                  const RankerOptions& options, int num_workers)
     : recorder_(MakeRecorderOptions(variants)) {
   std::vector<FakeCost> costs;
+  costs.reserve(variants.size());
   for (const FakeVariant& variant : variants) costs.push_back(variant.cost);
   std::vector<std::unique_ptr<Backend>> backends;
   for (int i = 0; i < num_workers; ++i) {
