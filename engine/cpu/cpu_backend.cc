@@ -110,13 +110,15 @@ class ForwardPass {
     const PackedAttention& attention = model_.attention[layer.attention];
     const PackedFfn& ffn = model_.ffn[layer.ffn];
     const Rows product = mine_.product.View(hidden.width, true, false);
-    const Rows inner = mine_.inner.View(layer.ffn_dim, true, is_bf16_);
     steps_.Multiply(attention.output, context, rows, product);
     steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, hidden, rows);
-    steps_.Multiply(ffn.in, hidden, rows, inner);
-    steps_.BiasActivation(ffn.in.bias, inner, rows);
-    steps_.Multiply(ffn.out, inner, rows, product);
-    steps_.BiasResidualLayerNorm(product, ffn.out.bias, ffn.norm, hidden, rows);
+    for (const PackedFfnPanel& panel : ffn.panels) {
+      const Rows inner = mine_.inner.View(panel.in.bias.size(), true, is_bf16_);
+      steps_.Multiply(panel.in, hidden, rows, inner);
+      steps_.BiasActivation(panel.in.bias, inner, rows);
+      steps_.Multiply(panel.out, inner, rows, product);
+    }
+    steps_.BiasResidualLayerNorm(product, ffn.bias, ffn.norm, hidden, rows);
   }
 
   void AttendAllRows(const SequenceGroup& group, const LayerShape& layer, const Rows& projected,

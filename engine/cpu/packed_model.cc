@@ -38,22 +38,45 @@ Unpacked Stack(Unpacked first, const Unpacked& second) {
   return first;
 }
 
-// Where a product's bias is added: by the product itself, or by the kernel that follows it.
-enum class Bias { kInProduct, kInKernel };
+// Outputs [first, first + count) of `linear`.
+Unpacked Outputs(const Unpacked& linear, size_t first, size_t count) {
+  const size_t in = linear.weight.size() / linear.bias.size();
+  const auto row = linear.weight.begin() + static_cast<int64_t>(first * in);
+  const auto bias = linear.bias.begin() + static_cast<int64_t>(first);
+  return {.weight = {row, row + static_cast<int64_t>(count * in)},
+          .bias = {bias, bias + static_cast<int64_t>(count)}};
+}
+
+// What inputs [first, first + count) contribute to all outputs.
+Unpacked Inputs(const Unpacked& linear, size_t first, size_t count) {
+  const size_t in = linear.weight.size() / linear.bias.size();
+  Unpacked part = {.weight = {}, .bias = linear.bias};
+  part.weight.reserve(count * linear.bias.size());
+  for (size_t start = first; start < linear.weight.size(); start += in) {
+    const auto row = linear.weight.begin() + static_cast<int64_t>(start);
+    part.weight.insert(part.weight.end(), row, row + static_cast<int64_t>(count));
+  }
+  return part;
+}
+
+// Where a product's bias is added: by the product itself, by the kernel that follows it, or by the
+// caller of several products that add up.
+enum class Bias { kInProduct, kInKernel, kNowhere };
 
 class Packer {
  public:
   Packer(PackedModel& model, ProductLibrary& library) : model_(model), library_(library) {}
 
   absl::StatusOr<PackedLinear> Pack(const char* name, const Unpacked& linear, Bias bias,
-                                    WeightFormat format) {
+                                    WeightFormat format, bool accumulates = false) {
     const int out = static_cast<int>(linear.bias.size());
     const int in = static_cast<int>(linear.weight.size()) / out;
     PackedLinear packed;
-    TAILOR_ASSIGN_OR_RETURN(
-        packed.product,
-        library_.Get(
-            {.out = out, .in = in, .format = format, .has_bias = bias == Bias::kInProduct}));
+    TAILOR_ASSIGN_OR_RETURN(packed.product, library_.Get({.out = out,
+                                                          .in = in,
+                                                          .format = format,
+                                                          .has_bias = bias == Bias::kInProduct,
+                                                          .accumulates = accumulates}));
     TAILOR_ASSIGN_OR_RETURN(packed.matrix, packed.product->Pack(linear.weight, linear.bias));
     if (bias == Bias::kInKernel) packed.bias = linear.bias;
     model_.bytes += packed.matrix.bytes() + packed.bias.size() * sizeof(float);
@@ -91,12 +114,20 @@ class Packer {
   }
 
   absl::StatusOr<PackedFfn> Pack(const FfnWeights& weights) {
+    const Unpacked in = Unpack(weights.in);
+    Unpacked out = Unpack(weights.out);
     PackedFfn packed;
-    TAILOR_ASSIGN_OR_RETURN(packed.in,
-                            Pack("ffn.in", Unpack(weights.in), Bias::kInKernel, model_.format));
-    TAILOR_ASSIGN_OR_RETURN(packed.out,
-                            Pack("ffn.out", Unpack(weights.out), Bias::kInKernel, model_.format));
     packed.norm = Unpack(weights.norm);
+    const size_t neurons = in.bias.size();
+    for (size_t first = 0; first < neurons; first += kFfnPanel) {
+      const size_t count = std::min<size_t>(kFfnPanel, neurons - first);
+      PackedFfnPanel& panel = packed.panels.emplace_back();
+      TAILOR_ASSIGN_OR_RETURN(
+          panel.in, Pack("ffn.in", Outputs(in, first, count), Bias::kInKernel, model_.format));
+      TAILOR_ASSIGN_OR_RETURN(panel.out, Pack("ffn.out", Inputs(out, first, count), Bias::kNowhere,
+                                              model_.format, first > 0));
+    }
+    packed.bias = std::move(out.bias);
     return packed;
   }
 
@@ -157,8 +188,8 @@ int PackedModel::max_attention_dim() const {
 int PackedModel::max_head_dim() const {
   return Largest(config.layers, [](const LayerShape& l) { return l.head_dim; });
 }
-int PackedModel::max_ffn_dim() const {
-  return Largest(config.layers, [](const LayerShape& l) { return l.ffn_dim; });
+int PackedModel::max_ffn_panel() const {
+  return Largest(config.layers, [](const LayerShape& l) { return std::min(l.ffn_dim, kFfnPanel); });
 }
 
 absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library) {

@@ -57,6 +57,27 @@ memory::data_type InputType(WeightFormat format) {
   return format == WeightFormat::kBf16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
+// oneDNN has two primitives for the same arithmetic, which block it differently. On AMX its inner
+// product is up to a quarter faster for narrow outputs and its matmul up to twice for wide ones; in
+// f32 they are equal (docs/adr/0004).
+bool UsesInnerProduct(const ProductSpec& spec) {
+  return spec.format == WeightFormat::kBf16 && spec.out <= 1536;
+}
+
+// A matmul's weights are [in, out], an inner product's [out, in].
+memory::desc WeightDesc(const ProductSpec& spec, memory::data_type type, memory::format_tag matmul,
+                        memory::format_tag inner_product) {
+  return UsesInnerProduct(spec) ? memory::desc({spec.out, spec.in}, type, inner_product)
+                                : memory::desc({spec.in, spec.out}, type, matmul);
+}
+
+// One-dimensional for an inner product, one row for a matmul.
+memory::desc BiasDesc(const ProductSpec& spec) {
+  return UsesInnerProduct(spec)
+             ? memory::desc({spec.out}, memory::data_type::f32, memory::format_tag::a)
+             : memory::desc({1, spec.out}, memory::data_type::f32, memory::format_tag::ab);
+}
+
 // Largest first: it decides the layout of the weights, and the others must accept it.
 std::vector<int> Buckets() {
   std::vector<int> buckets;
@@ -102,21 +123,43 @@ struct Product::Impl {
   std::pair<std::string, size_t> Add(const ProductSpec& spec, int rows, int threads) {
     const memory::desc x({rows, spec.in}, InputType(spec.format), memory::format_tag::ab);
     const memory::desc y({rows, spec.out}, memory::data_type::f32, memory::format_tag::ab);
-    const memory::desc bias({1, spec.out}, memory::data_type::f32, memory::format_tag::ab);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::matmul::primitive_desc chosen(
-        spec.has_bias ? dnnl::matmul::desc(x, weight, bias, y) : dnnl::matmul::desc(x, weight, y),
-        attributes, engine);
-    weight = chosen.weights_desc();
+    if (spec.accumulates) {
+      dnnl::post_ops sum;
+      sum.append_sum(1.0F);
+      attributes.set_post_ops(sum);
+    }
     Bucket& bucket = buckets.emplace_back();
-    bucket.primitive = dnnl::matmul(chosen);
+    memory::desc scratch;
+    std::string implementation;
+    const auto take = [&](const auto& chosen) {
+      weight = chosen.weights_desc();
+      scratch = chosen.scratchpad_desc();
+      implementation = chosen.impl_info_str();
+    };
+    if (UsesInnerProduct(spec)) {
+      const auto forward = dnnl::prop_kind::forward_inference;
+      const dnnl::inner_product_forward::primitive_desc chosen(
+          spec.has_bias ? dnnl::inner_product_forward::desc(forward, x, weight, BiasDesc(spec), y)
+                        : dnnl::inner_product_forward::desc(forward, x, weight, y),
+          attributes, engine);
+      bucket.primitive = dnnl::inner_product_forward(chosen);
+      take(chosen);
+    } else {
+      const dnnl::matmul::primitive_desc chosen(
+          spec.has_bias ? dnnl::matmul::desc(x, weight, BiasDesc(spec), y)
+                        : dnnl::matmul::desc(x, weight, y),
+          attributes, engine);
+      bucket.primitive = dnnl::matmul(chosen);
+      take(chosen);
+    }
     for (int t = 0; t < threads; ++t) {
       bucket.threads.push_back({memory(x, engine, DNNL_MEMORY_NONE),
                                 memory(y, engine, DNNL_MEMORY_NONE),
-                                memory(chosen.scratchpad_desc(), engine, DNNL_MEMORY_NONE)});
+                                memory(scratch, engine, DNNL_MEMORY_NONE)});
     }
-    return {chosen.impl_info_str(), chosen.scratchpad_desc().get_size()};
+    return {implementation, scratch.get_size()};
   }
 };
 
@@ -131,9 +174,9 @@ absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
     PackedMatrix matrix;
     matrix.impl_ = std::make_unique<PackedMatrix::Impl>();
     PackedMatrix::Impl& packed = *matrix.impl_;
-    // [out, in] row-major is [in, out] column-major, which is what a matmul multiplies with.
-    const memory::desc stored({spec_.in, spec_.out}, memory::data_type::f32,
-                              memory::format_tag::ba);
+    // [out, in] row-major is [in, out] column-major.
+    const memory::desc stored =
+        WeightDesc(spec_, memory::data_type::f32, memory::format_tag::ba, memory::format_tag::ab);
     memory source(stored, impl_->engine, const_cast<float*>(weight.data()));
     packed.weight = memory(impl_->weight, impl_->engine);
     dnnl::stream stream(impl_->engine);
@@ -142,8 +185,7 @@ absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
     packed.bytes = impl_->weight.get_size();
     if (spec_.has_bias) {
       TAILOR_CHECK(bias.size() == static_cast<size_t>(spec_.out));
-      packed.bias =
-          memory({{1, spec_.out}, memory::data_type::f32, memory::format_tag::ab}, impl_->engine);
+      packed.bias = memory(BiasDesc(spec_), impl_->engine);
       std::copy(bias.begin(), bias.end(), static_cast<float*>(packed.bias.get_data_handle()));
       packed.bytes += bias.size_bytes();
     }
@@ -206,7 +248,7 @@ absl::StatusOr<const Product*> ProductLibrary::Get(const ProductSpec& spec) {
     product->impl_ = std::make_unique<Product::Impl>();
     Product::Impl& impl = *product->impl_;
     impl.weight =
-        memory::desc({spec.in, spec.out}, InputType(spec.format), memory::format_tag::any);
+        WeightDesc(spec, InputType(spec.format), memory::format_tag::any, memory::format_tag::any);
     for (int t = 0; t < threads_; ++t) impl.streams.emplace_back(impl.engine);
     impl.bucket_of_rows.assign(kMaxProductRows + 1, 0);
     for (const int rows : Buckets()) {

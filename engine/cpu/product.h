@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = x * weight^T (+ bias) for any number of rows: the products of the encoder, made by oneDNN.
+// y (+)= x * weight^T (+ bias) for any number of rows: the products of the encoder, made by oneDNN.
 // This is the only header of the engine that the rest reaches oneDNN through.
 #pragma once
 
@@ -22,7 +22,8 @@ struct ProductSpec {
   int out = 0;
   int in = 0;
   WeightFormat format = WeightFormat::kF32;
-  bool has_bias = false;  // added by the product; otherwise the kernel after it adds it
+  bool has_bias = false;     // added by the product; otherwise the kernel after it adds it
+  bool accumulates = false;  // y += instead of y =
 
   friend auto operator<=>(const ProductSpec&, const ProductSpec&) = default;
 };

@@ -60,7 +60,7 @@ void Workspace::Grow(const PackedModel& model) {
   for (ThreadMemory& t : threads_) {
     GrowGroup(t.group, max_group_rows_, model, /*is_shared=*/false);
     t.product.Grow(kMaxProductRows, hidden, true, false);
-    t.inner.Grow(kMaxProductRows, model.max_ffn_dim(), true, is_bf16);
+    t.inner.Grow(kMaxProductRows, model.max_ffn_panel(), true, is_bf16);
     t.first_hidden.Grow(sequences, hidden, true, is_bf16);
     t.first_query.Grow(sequences, attention, true, false);
     t.first_context.Grow(sequences, attention, !is_bf16, is_bf16);

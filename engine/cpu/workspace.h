@@ -58,7 +58,7 @@ struct GroupMemory {
 struct ThreadMemory {
   GroupMemory group;
   RowBuffer product;        // [kMaxProductRows, hidden] outputs of the two products before a norm
-  RowBuffer inner;          // [kMaxProductRows, ffn_dim]
+  RowBuffer inner;          // [kMaxProductRows, kFfnPanel]
   RowBuffer first_hidden;   // [max_sequences, hidden] first rows in front of the last layer's rest
   RowBuffer first_query;    // [max_sequences, attention_dim]
   RowBuffer first_context;  // [max_sequences, attention_dim]
