@@ -3,7 +3,7 @@
 #
 #   tailor_library(NAME server_text SRCS a.cc HDRS a.h [DEPS target...])   -> target tailor_server_text, alias tailor::server_text
 #   tailor_binary(NAME tailor SRCS main.cc [DEPS ...])
-#   tailor_test(NAME a_test SRCS a_test.cc [DEPS ...] [LABELS label...] [WORKING_DIRECTORY dir])
+#   tailor_test(NAME a_test SRCS a_test.cc [DEPS ...] [LABEL label] [WORKING_DIRECTORY dir])
 #   tailor_benchmark(NAME a_bench SRCS a_bench.cc [DEPS ...])
 #   tailor_fuzzer(NAME a_fuzz SRCS a_fuzz.cc [DEPS ...])
 #   tailor_isa_sources(TARGET t FLAGS -mavx2 -mfma SRCS f_avx2.cc)   sources that need an ISA above the baseline
@@ -55,17 +55,20 @@ function(tailor_binary)
 endfunction()
 
 function(tailor_test)
-  cmake_parse_arguments(ARG "" "NAME;WORKING_DIRECTORY" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;WORKING_DIRECTORY;LABEL" "SRCS;DEPS" ${ARGN})
   if(NOT TAILOR_BUILD_TESTS)
     return()
   endif()
   tailor_binary(NAME ${ARG_NAME} SRCS ${ARG_SRCS} DEPS ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
   if(NOT ARG_WORKING_DIRECTORY)
     set(ARG_WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   endif()
   gtest_discover_tests(${ARG_NAME} WORKING_DIRECTORY "${ARG_WORKING_DIRECTORY}"
     DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300)
+    PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300)
 endfunction()
 
 function(tailor_benchmark)

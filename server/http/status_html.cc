@@ -114,9 +114,11 @@ std::string QualityCell(const Json& variant) {
 std::string VariantTable(const Json& variants) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& variant : variants) {
-    if (variant["state"] != "ready") continue;
+    if (variant["state"] == "refused") continue;
+    const bool is_ready = variant["state"] == "ready";
     rows.push_back(
-        {Escaped(variant["id"].get<std::string>()), variant["format"].get<std::string>(),
+        {Escaped(variant["id"].get<std::string>()) + (is_ready ? "" : " (quarantined)"),
+         variant["format"].get<std::string>(),
          absl::StrCat(variant["layers"].get<int>(), " x ", variant["hidden"].get<int>()),
          Fixed(static_cast<double>(variant["parameters"].get<int64_t>()) / 1e6, 2) + " M",
          Bytes(variant["weight_bytes"].get<int64_t>()), QualityCell(variant),

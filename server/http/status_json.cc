@@ -18,9 +18,10 @@ std::string FormatName(WeightFormat format) {
   return "";
 }
 
-Json VariantJson(const ServedVariant& variant, const CostCoefficients& cost, bool on_ladder) {
+Json VariantJson(const ServedVariant& variant, const CostCoefficients& cost, bool is_available,
+                 bool on_ladder) {
   Json json = {{"id", variant.id},
-               {"state", "ready"},
+               {"state", is_available ? "ready" : "quarantined"},
                {"format", FormatName(variant.format)},
                {"layers", variant.num_layers},
                {"hidden", variant.hidden},
@@ -87,7 +88,8 @@ nlohmann::json StatusJson(const StatusInput& input) {
     for (size_t i = 0; i < variants.size(); ++i) {
       const CostCoefficients cost = i < report.costs.size() ? report.costs[i] : CostCoefficients{};
       const bool on_ladder = i < report.on_ladder.size() && report.on_ladder[i];
-      json["variants"].push_back(VariantJson(variants[i], cost, on_ladder));
+      const bool is_available = i >= report.available.size() || report.available[i];
+      json["variants"].push_back(VariantJson(variants[i], cost, is_available, on_ladder));
     }
     for (const DecisionRecord& decision : report.decisions) {
       json["decisions"].push_back(DecisionJson(decision, variants, input.now));

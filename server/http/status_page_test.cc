@@ -59,6 +59,8 @@ TEST(StatusHtml, ShowsVariantsAndDecisions) {
                                 {"ms_1x128", 8.5},
                                 {"ms_32x64", 120.0},
                                 {"quality", {{"ndcg10", 0.812}, {"low", 0.79}, {"high", 0.83}}}});
+  status["variants"].push_back(status["variants"].back());
+  status["variants"].back().update({{"id", "student"}, {"state", "quarantined"}});
   status["decisions"].push_back({{"age_s", 1.5},
                                  {"variant", "teacher"},
                                  {"reason", "fit"},
@@ -69,7 +71,7 @@ TEST(StatusHtml, ShowsVariantsAndDecisions) {
                                  {"actual_ms", 0.0}});
   const std::string page = StatusHtml(status);
   for (const char* shown : {"6 x 384", "22.70 M", "45.0 MiB", "0.812", "[0.790, 0.830]", "4.25",
-                            "120.50", "1.5 s ago", "prefers-color-scheme: dark"}) {
+                            "120.50", "1.5 s ago", "student (quarantined)", "prefers-color-scheme: dark"}) {
     EXPECT_THAT(page, HasSubstr(shown));
   }
 }

@@ -247,16 +247,15 @@ class Pipeline final : public SteppedRanker {
     } else {
       pending->any_quality = pending->admissible;
     }
-    const TimePoint now = clock_->Now();
-    if (request.deadline <= now) return PastDeadline();
+    if (request.deadline <= request.arrival) return PastDeadline();
     if (request.texts.empty()) return false;
     pending->max_tokens = MaxTokens(pending->admissible);
     Demand demand = DemandOf(*pending, Duration::zero());
-    demand.work.rows = static_cast<int64_t>(request.texts.size());
-    demand.work.tokens = EstimateTokens(request, pending->max_tokens);
-    demand.work.squares = demand.work.tokens * demand.work.tokens / demand.work.rows;
+    demand.work = EstimatedWork(*pending);
     pending->reserved_tokens = demand.work.tokens;
+    const TimePoint now = clock_->Now();
     const std::vector<VariantState> states = variants_.States(now);
+    if (request.deadline <= now) return TooLate(demand, states);
     TAILOR_RETURN_IF_ERROR(queue_->Reserve(pending, now, [&](const QueueLoad& load) {
       return admission_.JudgeArrival(demand, load, states, now);
     }));
@@ -272,6 +271,15 @@ class Pipeline final : public SteppedRanker {
       }
     }
     return max_tokens;
+  }
+
+  // Before the texts are tokenised: equal shares of a token count estimated from the bytes.
+  static WorkShape EstimatedWork(const PendingRequest& pending) {
+    WorkShape work;
+    work.rows = static_cast<int64_t>(pending.request.texts.size());
+    work.tokens = EstimateTokens(pending.request, pending.max_tokens);
+    work.squares = work.tokens * work.tokens / work.rows;
+    return work;
   }
 
   static Demand DemandOf(const PendingRequest& pending, Duration spent) {
@@ -296,9 +304,10 @@ class Pipeline final : public SteppedRanker {
     recorder_->RecordTokenize(now - start);
     is_dead = is_dead || request.deadline <= now;
     const std::vector<VariantState> states = variants_.States(now);
-    const Demand demand = DemandOf(*pending, now - started);
+    Demand demand = DemandOf(*pending, now - started);
+    if (demand.work.rows == 0) demand.work = EstimatedWork(*pending);
     const Verdict idle =
-        is_dead ? Verdict{PastDeadline(), -1} : admission_.JudgeIdle(demand, states);
+        is_dead ? Verdict{TooLate(demand, states), -1} : admission_.JudgeIdle(demand, states);
     const absl::Status pushed =
         queue_->Push(pending, idle.cheapest, now, [&](const QueueLoad& load) {
           if (!idle.status.ok()) return idle.status;
@@ -331,6 +340,13 @@ class Pipeline final : public SteppedRanker {
         break;
     }
     pending->Finish(status);
+  }
+
+  // A budget of microseconds is over before it can be judged: the caller must still learn that no
+  // server could have met it.
+  absl::Status TooLate(const Demand& demand, std::span<const VariantState> states) const {
+    absl::Status idle = admission_.JudgeIdle(demand, states).status;
+    return idle.ok() ? PastDeadline() : idle;
   }
 
   static absl::Status PastDeadline() {

@@ -163,6 +163,19 @@ TEST(RankerRefusal, InfeasibleBudgetNamesTheSmallestThatIsGranted) {
   EXPECT_TRUE(granted->result.ok()) << granted->result.status();
 }
 
+// A microsecond is over before it can be looked at; what the caller has to know is that no server
+// could have met it. A budget that would have done was lost on the way.
+TEST(RankerRefusal, ABudgetThatExpiredAtOnceIsInfeasibleNotLate) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto tiny =
+      harness.Submit({.documents = 3, .tokens = 100, .budget_ms = 0.001, .age_ms = 0.01});
+  EXPECT_EQ(RefusalOf(*tiny), Refusal::kBudgetInfeasible);
+  EXPECT_TRUE(GetRefusal(tiny->result.status()).smallest_feasible_budget.has_value());
+  const auto late = harness.Submit({.documents = 3, .tokens = 100, .budget_ms = 50, .age_ms = 60});
+  EXPECT_EQ(RefusalOf(*late), Refusal::kDeadline);
+  EXPECT_EQ(harness.RunAll(), 0);
+}
+
 TEST(RankerRefusal, MinimumQualityExcludesTheCheap) {
   PipelineHarness harness(LargeAndSmall());
   const auto enough = harness.Submit({.tokens = 100, .budget_ms = 20, .min_quality = 0.8});

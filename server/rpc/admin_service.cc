@@ -29,7 +29,6 @@ std::string FormatName(WeightFormat format) {
 
 void FillVariant(const ServedVariant& variant, v1::Variant* out) {
   out->set_id(variant.id);
-  out->set_state("ready");
   out->set_format(FormatName(variant.format));
   out->set_layers(variant.num_layers);
   out->set_hidden(variant.hidden);
@@ -122,6 +121,8 @@ void AdminService::ListVariants(const Exchange::Ptr& exchange) {
     for (size_t i = 0; i < ranker_->variants().size(); ++i) {
       v1::Variant* variant = response->add_variants();
       FillVariant(ranker_->variants()[i], variant);
+      const bool is_available = i >= report.available.size() || report.available[i];
+      variant->set_state(is_available ? "ready" : "quarantined");
       if (i < report.costs.size()) FillCost(report.costs[i], variant->mutable_cost());
       variant->set_on_ladder(i < report.on_ladder.size() && report.on_ladder[i]);
     }

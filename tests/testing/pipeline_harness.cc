@@ -79,8 +79,8 @@ Request MakeRequest(const Call& call, const CallOptions& options, TimePoint now)
       request.texts.push_back({document, std::nullopt});
     }
   }
-  request.arrival = now;
-  request.deadline = now + FromSeconds(options.budget_ms * 1e-3);
+  request.arrival = now - FromSeconds(options.age_ms * 1e-3);
+  request.deadline = request.arrival + FromSeconds(options.budget_ms * 1e-3);
   request.priority = options.priority;
   request.variant = options.variant;
   request.min_quality = options.min_quality;

@@ -47,6 +47,7 @@ struct CallOptions {
   int documents = 1;
   int tokens = 16;  // of every pair or text, special tokens included; at least 5
   double budget_ms = 1000;
+  double age_ms = 0;  // time since the arrival
   int priority = 0;
   std::string variant;
   double min_quality = 0;
@@ -63,7 +64,6 @@ class PipelineHarness {
   // No reply margin and no safety factor, so that tests can compute what must come out.
   static RankerOptions Options();
 
-  // Submits with the present time as the arrival.
   std::shared_ptr<Call> Submit(const CallOptions& options);
   // Batches on worker 0 until there is nothing to do; returns how many.
   int RunAll();
