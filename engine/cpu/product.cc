@@ -60,20 +60,23 @@ memory::data_type InputType(WeightFormat format) {
 // oneDNN has two primitives for the same arithmetic, which block it differently. On AMX its inner
 // product is up to a quarter faster for narrow outputs and its matmul up to twice for wide ones; in
 // f32 they are equal (docs/adr/0004).
-bool UsesInnerProduct(const ProductSpec& spec) {
-  return spec.format == WeightFormat::kBf16 && spec.out <= 1536;
+enum class Kind { kMatmul, kInnerProduct };
+
+Kind PreferredKind(const ProductSpec& spec) {
+  return spec.format == WeightFormat::kBf16 && spec.out <= 1536 ? Kind::kInnerProduct
+                                                                : Kind::kMatmul;
 }
 
 // A matmul's weights are [in, out], an inner product's [out, in].
-memory::desc WeightDesc(const ProductSpec& spec, memory::data_type type, memory::format_tag matmul,
-                        memory::format_tag inner_product) {
-  return UsesInnerProduct(spec) ? memory::desc({spec.out, spec.in}, type, inner_product)
-                                : memory::desc({spec.in, spec.out}, type, matmul);
+memory::desc WeightDesc(const ProductSpec& spec, Kind kind, memory::data_type type,
+                        memory::format_tag matmul, memory::format_tag inner_product) {
+  return kind == Kind::kInnerProduct ? memory::desc({spec.out, spec.in}, type, inner_product)
+                                     : memory::desc({spec.in, spec.out}, type, matmul);
 }
 
 // One-dimensional for an inner product, one row for a matmul.
-memory::desc BiasDesc(const ProductSpec& spec) {
-  return UsesInnerProduct(spec)
+memory::desc BiasDesc(const ProductSpec& spec, Kind kind) {
+  return kind == Kind::kInnerProduct
              ? memory::desc({spec.out}, memory::data_type::f32, memory::format_tag::a)
              : memory::desc({1, spec.out}, memory::data_type::f32, memory::format_tag::ab);
 }
@@ -114,6 +117,7 @@ struct Product::Impl {
   };
 
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  Kind kind = Kind::kMatmul;
   memory::desc weight;
   std::vector<dnnl::stream> streams;  // one a thread
   std::vector<Bucket> buckets;
@@ -138,17 +142,18 @@ struct Product::Impl {
       scratch = chosen.scratchpad_desc();
       implementation = chosen.impl_info_str();
     };
-    if (UsesInnerProduct(spec)) {
+    if (kind == Kind::kInnerProduct) {
       const auto forward = dnnl::prop_kind::forward_inference;
       const dnnl::inner_product_forward::primitive_desc chosen(
-          spec.has_bias ? dnnl::inner_product_forward::desc(forward, x, weight, BiasDesc(spec), y)
-                        : dnnl::inner_product_forward::desc(forward, x, weight, y),
+          spec.has_bias
+              ? dnnl::inner_product_forward::desc(forward, x, weight, BiasDesc(spec, kind), y)
+              : dnnl::inner_product_forward::desc(forward, x, weight, y),
           attributes, engine);
       bucket.primitive = dnnl::inner_product_forward(chosen);
       take(chosen);
     } else {
       const dnnl::matmul::primitive_desc chosen(
-          spec.has_bias ? dnnl::matmul::desc(x, weight, BiasDesc(spec), y)
+          spec.has_bias ? dnnl::matmul::desc(x, weight, BiasDesc(spec, kind), y)
                         : dnnl::matmul::desc(x, weight, y),
           attributes, engine);
       bucket.primitive = dnnl::matmul(chosen);
@@ -175,8 +180,8 @@ absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
     matrix.impl_ = std::make_unique<PackedMatrix::Impl>();
     PackedMatrix::Impl& packed = *matrix.impl_;
     // [out, in] row-major is [in, out] column-major.
-    const memory::desc stored =
-        WeightDesc(spec_, memory::data_type::f32, memory::format_tag::ba, memory::format_tag::ab);
+    const memory::desc stored = WeightDesc(spec_, impl_->kind, memory::data_type::f32,
+                                           memory::format_tag::ba, memory::format_tag::ab);
     memory source(stored, impl_->engine, const_cast<float*>(weight.data()));
     packed.weight = memory(impl_->weight, impl_->engine);
     dnnl::stream stream(impl_->engine);
@@ -185,7 +190,7 @@ absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
     packed.bytes = impl_->weight.get_size();
     if (spec_.has_bias) {
       TAILOR_CHECK(bias.size() == static_cast<size_t>(spec_.out));
-      packed.bias = memory(BiasDesc(spec_), impl_->engine);
+      packed.bias = memory(BiasDesc(spec_, impl_->kind), impl_->engine);
       std::copy(bias.begin(), bias.end(), static_cast<float*>(packed.bias.get_data_handle()));
       packed.bytes += bias.size_bytes();
     }
@@ -237,6 +242,27 @@ absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa is
   return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, threads));
 }
 
+void Product::Create(int threads, bool prefers_matmul) {
+  impl_ = std::make_unique<Impl>();
+  implementation_.clear();
+  impl_->kind = prefers_matmul ? Kind::kMatmul : PreferredKind(spec_);
+  impl_->weight = WeightDesc(spec_, impl_->kind, InputType(spec_.format), memory::format_tag::any,
+                             memory::format_tag::any);
+  for (int t = 0; t < threads; ++t) impl_->streams.emplace_back(impl_->engine);
+  impl_->bucket_of_rows.assign(kMaxProductRows + 1, 0);
+  for (const int rows : Buckets()) {
+    const auto [implementation, scratch_bytes] = impl_->Add(spec_, rows, threads);
+    if (!absl::StrContains(implementation_, implementation)) {
+      absl::StrAppend(&implementation_, implementation_.empty() ? "" : ", ", implementation);
+    }
+    scratch_bytes_ = std::max(scratch_bytes_, scratch_bytes);
+    impl_->bucket_of_rows[rows] = static_cast<int>(impl_->buckets.size()) - 1;
+  }
+  for (int rows = 1; rows <= kMaxProductRows; ++rows) {
+    impl_->bucket_of_rows[rows] = impl_->bucket_of_rows[ProductRows(rows)];
+  }
+}
+
 absl::StatusOr<const Product*> ProductLibrary::Get(const ProductSpec& spec) {
   if (const auto found = products_.find(spec); found != products_.end()) {
     return found->second.get();
@@ -245,32 +271,19 @@ absl::StatusOr<const Product*> ProductLibrary::Get(const ProductSpec& spec) {
   std::unique_ptr<Product> product(new Product());
   product->spec_ = spec;
   try {
-    product->impl_ = std::make_unique<Product::Impl>();
-    Product::Impl& impl = *product->impl_;
-    impl.weight =
-        WeightDesc(spec, InputType(spec.format), memory::format_tag::any, memory::format_tag::any);
-    for (int t = 0; t < threads_; ++t) impl.streams.emplace_back(impl.engine);
-    impl.bucket_of_rows.assign(kMaxProductRows + 1, 0);
-    for (const int rows : Buckets()) {
-      const auto [implementation, scratch_bytes] = impl.Add(spec, rows, threads_);
-      if (absl::StartsWith(implementation, "ref") && isa_ != CpuIsa::kPortable) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("product ", SpecName(spec), " with ", rows,
-                         " rows: expected a kernel of this host, got ", implementation));
-      }
-      if (!absl::StrContains(product->implementation_, implementation)) {
-        absl::StrAppend(&product->implementation_, product->implementation_.empty() ? "" : ", ",
-                        implementation);
-      }
-      product->scratch_bytes_ = std::max(product->scratch_bytes_, scratch_bytes);
-      impl.bucket_of_rows[rows] = static_cast<int>(impl.buckets.size()) - 1;
-    }
-    for (int rows = 1; rows <= kMaxProductRows; ++rows) {
-      impl.bucket_of_rows[rows] = impl.bucket_of_rows[ProductRows(rows)];
+    product->Create(threads_, /*prefers_matmul=*/false);
+    // The inner product lacks fast kernels for few rows of some odd shapes.
+    if (absl::StrContains(product->implementation_, "ref")) {
+      product->Create(threads_, /*prefers_matmul=*/true);
     }
   } catch (const dnnl::error& error) {
     return absl::FailedPreconditionError(
         absl::StrCat("oneDNN has no product for ", SpecName(spec), ": ", error.what()));
+  }
+  if (absl::StrContains(product->implementation_, "ref") && isa_ != CpuIsa::kPortable) {
+    return absl::FailedPreconditionError(absl::StrCat("product ", SpecName(spec),
+                                                      ": expected kernels of this host, got ",
+                                                      product->implementation_));
   }
   return products_.emplace(spec, std::move(product)).first->second.get();
 }

@@ -82,6 +82,8 @@ class Product {
   friend class ProductLibrary;
   struct Impl;
   Product();
+  // Makes every primitive anew; throws dnnl::error.
+  void Create(int threads, bool prefers_matmul);
 
   ProductSpec spec_;
   std::string implementation_;
