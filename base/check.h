@@ -14,6 +14,6 @@ namespace tailor {
 
 }  // namespace tailor
 
-#define TAILOR_CHECK(condition)                                        \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                 \
+#define TAILOR_CHECK(condition)                        \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::tailor::CheckFailed(#condition, __FILE__, __LINE__))

@@ -32,7 +32,8 @@ struct Sink {
 
 Sink MakeSink(LogLevel level, LogFormat format) {
   Sink sink;
-  sink.json = format == LogFormat::kJson || (format == LogFormat::kAuto && isatty(STDERR_FILENO) == 0);
+  sink.json =
+      format == LogFormat::kJson || (format == LogFormat::kAuto && isatty(STDERR_FILENO) == 0);
   sink.logger = std::make_shared<spdlog::logger>(
       "tailor", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   sink.logger->set_level(ToSpdlog(level));
@@ -49,8 +50,7 @@ Sink& GlobalSink() {
 std::string FieldText(const nlohmann::json& fields) {
   std::string text;
   for (const auto& [key, value] : fields.items()) {
-    text += "  " + key + "=" +
-            value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    text += "  " + key + "=" + value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   return text;
 }

@@ -8,11 +8,11 @@
 #include "absl/status/statusor.h"
 
 // Returns the status of `expr` from the enclosing function unless it is OK.
-#define TAILOR_RETURN_IF_ERROR(expr)                         \
-  do {                                                       \
+#define TAILOR_RETURN_IF_ERROR(expr)                                  \
+  do {                                                                \
     if (absl::Status tailor_status_ = (expr); !tailor_status_.ok()) { \
-      return tailor_status_;                                 \
-    }                                                        \
+      return tailor_status_;                                          \
+    }                                                                 \
   } while (false)
 
 #define TAILOR_CONCAT_INNER_(a, b) a##b

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "engine/api/backend.h"
 
 namespace tailor {
@@ -14,7 +15,7 @@ enum class Device { kCpu, kReference };
 
 struct BackendOptions {
   Device device = Device::kCpu;
-  int threads = 0;              // 0: AvailableCores()
+  int threads = 0;               // 0: AvailableCores()
   std::string cpu_isa = "auto";  // forces one entry of the ISA ladder; "auto" takes the best
   BatchLimits limits;
 };

@@ -30,7 +30,7 @@ SHAPES = (
 
 
 def make_model(shape: Shape, folder: Path) -> BertForSequenceClassification:
-    """Writes the folder and returns the model: the same weights for the engine and for its peers."""
+    """Writes the folder and returns the model: the engine and its peers get the same weights."""
     torch.manual_seed(7)
     config = BertConfig(
         vocab_size=shape.vocabulary,

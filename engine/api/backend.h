@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "engine/api/batch.h"
 #include "engine/model/model_package.h"
 
@@ -33,8 +34,8 @@ struct BackendInfo {
 struct LoadedCut {
   Cut cut;
   int num_outputs = 1;
-  size_t packed_bytes = 0;              // weights as this backend keeps them
-  std::vector<std::string> kernels;     // "attention.qkv 1152x384: brg:avx512_core", one a product
+  size_t packed_bytes = 0;           // weights as this backend keeps them
+  std::vector<std::string> kernels;  // "attention.qkv 1152x384: brg:avx512_core", one a product
 };
 
 // Executes batches on one device. Owned by one worker and not thread-safe, except info().

@@ -22,9 +22,9 @@ struct BatchLimits {
 // sequence. Invariants (checked by Validate): offsets start at 0, strictly increase and end at
 // token_ids.size(); both id arrays have that length.
 struct Batch {
-  std::vector<int32_t> token_ids;             // [num_tokens]
-  std::vector<int32_t> token_type_ids;        // [num_tokens]
-  std::vector<int32_t> sequence_offsets{0};   // [num_sequences + 1]
+  std::vector<int32_t> token_ids;            // [num_tokens]
+  std::vector<int32_t> token_type_ids;       // [num_tokens]
+  std::vector<int32_t> sequence_offsets{0};  // [num_sequences + 1]
 
   int num_tokens() const { return static_cast<int>(token_ids.size()); }
   int num_sequences() const { return static_cast<int>(sequence_offsets.size()) - 1; }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kMinRatio = 0.25;
 constexpr double kMaxRatio = 16;
-constexpr double kDownGain = 0.2;      // of the way, for every batch seen
+constexpr double kDownGain = 0.2;     // of the way, for every batch seen
 constexpr double kForgetSeconds = 3;  // time constant of the return to 1
 
 }  // namespace
