@@ -33,16 +33,18 @@ class ForwardPass {
  public:
   // team is null when this thread has its sequences to itself and waits for nobody.
   ForwardPass(const PackedModel& model, const KernelSet& kernels, const Batch& batch, int thread,
-              ThreadTeam* team, GroupMemory& group, ThreadMemory& mine, std::span<float> outputs)
+              ThreadTeam* team, Workspace& workspace, std::span<float> outputs)
       : model_(model),
         batch_(batch),
         team_(team),
         is_bf16_(model.format == WeightFormat::kBf16),
-        group_(group),
-        mine_(mine),
-        hidden_(group.hidden.View(model.config.hidden, true, is_bf16_)),
+        workspace_(workspace),
+        group_(team == nullptr ? workspace.thread(thread).group : workspace.shared()),
+        mine_(workspace.thread(thread)),
+        thread_(thread),
+        hidden_(group_.hidden.View(model.config.hidden, true, is_bf16_)),
         outputs_(outputs),
-        steps_(model, kernels, batch, thread, mine) {
+        steps_(model, kernels, batch, thread, mine_) {
     mine_.first_sequences.clear();
   }
 
@@ -69,6 +71,10 @@ class ForwardPass {
       }
       const Rows context = group_.context.View(layers[i].attention_dim(), !is_bf16_, is_bf16_);
       AttendAllRows(group, layers[i], projected, context);
+      if (SharesPanels(layers[i])) {
+        FinishLayerTogether(group, layers[i], context);
+        continue;
+      }
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
         FinishLayer(layers[i], context.From(begin), hidden_.From(begin), rows);
       });
@@ -112,13 +118,49 @@ class ForwardPass {
     const Rows product = mine_.product.View(hidden.width, true, false);
     steps_.Multiply(attention.output, context, rows, product);
     steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, hidden, rows);
-    for (const PackedFfnPanel& panel : ffn.panels) {
-      const Rows inner = mine_.inner.View(panel.in.bias.size(), true, is_bf16_);
-      steps_.Multiply(panel.in, hidden, rows, inner);
-      steps_.BiasActivation(panel.in.bias, inner, rows);
-      steps_.Multiply(panel.out, inner, rows, product);
-    }
+    for (const PackedFfnPanel& panel : ffn.panels) MultiplyPanel(panel, hidden, rows, product);
     steps_.BiasResidualLayerNorm(product, ffn.bias, ffn.norm, hidden, rows);
+  }
+
+  // Few rows leave a product waiting for its weights. Threads that share such a batch therefore
+  // divide a large feed-forward by panels, so that each weight is read by one of them.
+  bool SharesPanels(const LayerShape& layer) const {
+    const PackedFfn& ffn = model_.ffn[layer.ffn];
+    return team_ != nullptr && batch_.num_tokens() <= kMaxProductRows &&
+           ffn.bytes > kSharedFfnBytes && static_cast<int>(ffn.panels.size()) >= team_->size();
+  }
+
+  // FinishLayer with the norms on this thread's rows and its panels on the rows of all threads.
+  void FinishLayerTogether(const SequenceGroup& group, const LayerShape& layer,
+                           const Rows& context) {
+    const PackedAttention& attention = model_.attention[layer.attention];
+    const PackedFfn& ffn = model_.ffn[layer.ffn];
+    const Rows product = mine_.product.View(hidden_.width, true, false);
+    const Rows hidden = hidden_.From(group.begin);
+    const int rows = group.end - group.begin;
+    if (rows > 0) {
+      steps_.Multiply(attention.output, context.From(group.begin), rows, product);
+      steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, hidden, rows);
+    }
+    Meet();  // the panels read every row
+    const int all_rows = batch_.num_tokens();
+    if (thread_ > 0) std::fill_n(product.f32, all_rows * product.width, 0.0F);  // its panels add
+    for (size_t p = thread_; p < ffn.panels.size(); p += team_->size()) {
+      MultiplyPanel(ffn.panels[p], hidden_, all_rows, product);
+    }
+    Meet();  // a row of the result is the sum of what all panels contribute
+    if (rows == 0) return;
+    const Rows sum = mine_.product_sum.View(hidden_.width, true, false);
+    workspace_.SumProducts(group.begin, rows, sum);
+    steps_.BiasResidualLayerNorm(sum, ffn.bias, ffn.norm, hidden, rows);
+  }
+
+  void MultiplyPanel(const PackedFfnPanel& panel, const Rows& hidden, int rows,
+                     const Rows& product) {
+    const Rows inner = mine_.inner.View(panel.in.bias.size(), true, is_bf16_);
+    steps_.Multiply(panel.in, hidden, rows, inner);
+    steps_.BiasActivation(panel.in.bias, inner, rows);
+    steps_.Multiply(panel.out, inner, rows, product);
   }
 
   void AttendAllRows(const SequenceGroup& group, const LayerShape& layer, const Rows& projected,
@@ -188,8 +230,10 @@ class ForwardPass {
   const Batch& batch_;
   ThreadTeam* const team_;
   const bool is_bf16_;
+  Workspace& workspace_;
   GroupMemory& group_;
   ThreadMemory& mine_;
+  const int thread_;
   const Rows hidden_;  // [rows of the group, hidden]
   const std::span<float> outputs_;
   EncoderSteps steps_;
@@ -267,13 +311,12 @@ class CpuBackend final : public Backend {
 
   bool RunThread(const PackedModel& model, const Batch& batch, int thread,
                  std::span<float> outputs) {
-    ThreadMemory& mine = workspace_.thread(thread);
     if (plan_.is_shared) {
-      ForwardPass pass(model, kernels_, batch, thread, &team_, workspace_.shared(), mine, outputs);
+      ForwardPass pass(model, kernels_, batch, thread, &team_, workspace_, outputs);
       pass.Encode({plan_.sequences, plan_.first_row[thread], plan_.first_row[thread + 1]});
       return pass.Finish();
     }
-    ForwardPass pass(model, kernels_, batch, thread, nullptr, mine.group, mine, outputs);
+    ForwardPass pass(model, kernels_, batch, thread, nullptr, workspace_, outputs);
     std::span<const int> rest =
         std::span<const int>(plan_.sequences)
             .subspan(plan_.first[thread], plan_.first[thread + 1] - plan_.first[thread]);

@@ -126,6 +126,7 @@ class Packer {
           panel.in, Pack("ffn.in", Outputs(in, first, count), Bias::kInKernel, model_.format));
       TAILOR_ASSIGN_OR_RETURN(panel.out, Pack("ffn.out", Inputs(out, first, count), Bias::kNowhere,
                                               model_.format, first > 0));
+      packed.bytes += panel.in.matrix.bytes() + panel.out.matrix.bytes();
     }
     packed.bias = std::move(out.bias);
     return packed;

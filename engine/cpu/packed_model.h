@@ -46,7 +46,13 @@ struct PackedFfn {
   std::vector<PackedFfnPanel> panels;  // the first one's out overwrites, the others add
   std::vector<float> bias;             // [hidden], of the second product
   PackedNorm norm;
+  size_t bytes = 0;  // of the panels' weights
 };
+
+// Two threads that share one sequence divide larger feed-forwards by panels instead of rows. With
+// 9 MB (12x768 bf16) that is 8 to 30 % faster, with 2.4 MB (6x384 bf16) 10 % slower: those weights
+// stay in the second-level cache of each core anyway.
+constexpr size_t kSharedFfnBytes = size_t{4} << 20;
 
 struct PackedModel {
   BertConfig config;

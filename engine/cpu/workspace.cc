@@ -60,6 +60,7 @@ void Workspace::Grow(const PackedModel& model) {
   for (ThreadMemory& t : threads_) {
     GrowGroup(t.group, max_group_rows_, model, /*is_shared=*/false);
     t.product.Grow(kMaxProductRows, hidden, true, false);
+    if (threads_.size() > 1) t.product_sum.Grow(kMaxProductRows, hidden, true, false);
     t.inner.Grow(kMaxProductRows, model.max_ffn_panel(), true, is_bf16);
     t.first_hidden.Grow(sequences, hidden, true, is_bf16);
     t.first_query.Grow(sequences, attention, true, false);
@@ -68,6 +69,18 @@ void Workspace::Grow(const PackedModel& model) {
                AttentionScratch(limits_.max_sequence_tokens, model.max_head_dim()));
     GrowBuffer(t.product_scratch, model.scratch_bytes);
     t.first_sequences.reserve(sequences);
+  }
+}
+
+void Workspace::SumProducts(int first_row, int rows, const Rows& out) {
+  const size_t size = rows * out.width;
+  for (size_t t = 0; t < threads_.size(); ++t) {
+    const float* product = threads_[t].product.View(out.width, true, false).From(first_row).f32;
+    if (t == 0) {
+      std::copy_n(product, size, out.f32);
+    } else {
+      for (size_t i = 0; i < size; ++i) out.f32[i] += product[i];
+    }
   }
 }
 

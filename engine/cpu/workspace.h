@@ -58,6 +58,7 @@ struct GroupMemory {
 struct ThreadMemory {
   GroupMemory group;
   RowBuffer product;        // [kMaxProductRows, hidden] outputs of the two products before a norm
+  RowBuffer product_sum;    // the same size: `product` of all threads, added (SumProducts)
   RowBuffer inner;          // [kMaxProductRows, kFfnPanel]
   RowBuffer first_hidden;   // [max_sequences, hidden] first rows in front of the last layer's rest
   RowBuffer first_query;    // [max_sequences, attention_dim]
@@ -77,6 +78,8 @@ class Workspace {
   // Most rows that threads may share (SplitPlan): the longest sequence, or a group each.
   int max_shared_rows() const { return max_shared_rows_; }
   GroupMemory& shared() { return shared_; }
+  // out[r] = sum over threads of their product rows first_row + r.
+  void SumProducts(int first_row, int rows, const Rows& out);
   ThreadMemory& thread(int i) { return threads_[i]; }
 
  private:

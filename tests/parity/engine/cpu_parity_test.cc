@@ -34,6 +34,8 @@ std::map<std::string, BertConfig> Configs() {
   configs["odd_head_26"] = EqualLayers(104, 4, 208, 2);
   configs["odd_sizes"] = EqualLayers(60, 5, 77, 2);
   configs["family_384"] = EqualLayers(384, 12, 1536, 1);
+  // Three panels of the feed-forward, large enough that threads share them.
+  configs["ffn_panels"] = EqualLayers(400, 8, 1600, 2);
 
   BertConfig pruned = EqualLayers(64, 4, 128, 3);
   pruned.layers[0].num_heads = 3;
