@@ -6,7 +6,7 @@ BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 FAMILY ?= models/packages
 
-.PHONY: help setup setup-python build demo serve test test-gcc test-cpp asan tsan lint fmt bench \
+.PHONY: help setup setup-python build build-tailor demo serve test test-gcc test-cpp asan tsan lint fmt bench \
         bench-engine bench-service goldens fuzz image clean
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,7 @@ tsan:  ## the C++ tests under ThreadSanitizer
 lint: setup-python  ## formatters, static analysis, types, layers, documents
 	@tools/setup.sh build lint
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	@cmake --build --preset $(PRESET) --target tailor_proto -- -j$(JOBS)  # clang-tidy reads its headers
 	tools/lint.sh
 
 fmt: setup-python  ## format everything in place
