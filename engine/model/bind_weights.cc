@@ -44,7 +44,7 @@ class Binder {
     if (status_.ok()) status_ = absl::InvalidArgumentError(absl::StrCat(kWeights, text));
   }
 
-  void Take(const std::string& name, std::vector<int64_t> shape, TensorView* view) {
+  void Take(const std::string& name, const std::vector<int64_t>& shape, TensorView* view) {
     const auto it = index_.find(name);
     if (it == index_.end()) {
       Fail(absl::StrCat(name, ": expected this tensor, got none"));

@@ -195,6 +195,7 @@ void FamilyLoader::SettleFamily() {
 
 void FamilyLoader::SettleTokenizer() {
   std::vector<TokenizerKey> keys;
+  keys.reserve(loaded_.size());
   for (const Candidate& c : loaded_) keys.push_back(KeyOf(c.package.tokenizer));
   const TokenizerKey family_key = MostFrequent(keys);
   Keep(&loaded_, [&](const Candidate& c) {

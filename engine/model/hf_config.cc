@@ -107,6 +107,7 @@ std::vector<LayerShape> ReadLayers(const JsonFields& fields, const Keys& keys, i
   }
   const std::vector<int> pruned = ReadPrunedHeads(fields, num_layers, num_heads);
   std::vector<LayerShape> layers;
+  layers.reserve(static_cast<size_t>(num_layers));
   for (int i = 0; i < num_layers; ++i) {
     layers.push_back({.num_heads = num_heads - pruned[static_cast<size_t>(i)],
                       .head_dim = hidden / num_heads,
