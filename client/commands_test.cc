@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tailor rank` and `tailor load` as a user calls them, against a server in this process.
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -49,7 +51,9 @@ Ran RunTailor(std::vector<std::string> arguments) {
 class CommandsTest : public testing::Test {
  protected:
   std::string WriteFile(const std::string& name, const std::string& content) {
-    const std::string path = testing::TempDir() + "commands_test_" + name;
+    // ctest runs the cases of this file side by side, each in a process of its own.
+    const std::string path =
+        testing::TempDir() + "commands_test_" + std::to_string(getpid()) + "_" + name;
     std::ofstream(path, std::ios::binary) << content;
     return path;
   }
