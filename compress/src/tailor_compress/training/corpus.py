@@ -55,6 +55,11 @@ class TrainingCorpus:
         position = {item: n for n, item in enumerate(dataset.train.tolist())}
         self._negatives = np.vectorize(position.__getitem__)(dataset.negatives)
 
+    @property
+    def size(self) -> int:
+        """Candidates of a list."""
+        return LIST
+
     def __len__(self) -> int:
         """Return the number of queries in one epoch."""
         return len(self._queries)
