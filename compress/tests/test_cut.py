@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cuts of a model compute what the whole model computes without the rest."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
@@ -36,7 +38,7 @@ def test_a_cut_equals_the_model_with_the_rest_masked() -> None:
     cut = cut_model(whole, [LayerCut(0, heads, neurons), LayerCut(2, range(4), range(24))])
     masked = _model()
     removed = [h for h in range(4) if h not in heads]
-    layers = masked.bert.encoder.layer
+    layers: Any = masked.bert.encoder.layer
     with torch.no_grad():
         for head in removed:
             layers[0].attention.output.dense.weight[:, head * 4 : head * 4 + 4] = 0
