@@ -14,17 +14,16 @@ from tailor_compress.model.forward import logits, pad
 
 def _model() -> BertForSequenceClassification:
     torch.manual_seed(0)
-    model = BertForSequenceClassification(
-        BertConfig(
-            vocab_size=30,
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            intermediate_size=24,
-            num_labels=1,
-            initializer_range=0.3,
-        )
-    )
+    sizes: dict[str, Any] = {
+        "vocab_size": 30,
+        "hidden_size": 16,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 24,
+        "num_labels": 1,
+        "initializer_range": 0.3,
+    }
+    model = BertForSequenceClassification(BertConfig(**sizes))
     model.train(False)
     return model
 
