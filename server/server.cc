@@ -25,10 +25,6 @@ namespace {
 
 constexpr int kMaxDefaultPollers = 2;  // the network is not what limits a ranking server
 
-std::string FormatName(WeightFormat format) {
-  return format == WeightFormat::kBf16 ? "bf16" : "f32";
-}
-
 ServerFacts FactsOf(const LoadedFamily& family, const ServerConfig& config, TimePoint started) {
   ServerFacts facts;
   facts.version = TAILOR_VERSION;
@@ -49,7 +45,7 @@ RecorderOptions RecorderOptionsOf(const LoadedFamily& family) {
   options.cores = AvailableCores();
   for (const ServedVariant& variant : family.variants) {
     options.variants.push_back({.id = variant.id,
-                                .format = FormatName(variant.format),
+                                .format = WeightFormatName(variant.format),
                                 .device = family.backend->info().device,
                                 .layers = variant.num_layers,
                                 .bytes = static_cast<int64_t>(variant.loaded.packed_bytes)});
@@ -79,8 +75,7 @@ GrpcServerOptions GrpcOptionsOf(const ServerConfig& config) {
   options.limits = {.max_documents = config.max_documents,
                     .max_document_bytes = config.max_document_bytes,
                     .max_message_bytes = config.max_message_bytes,
-                    .default_budget = config.default_budget,
-                    .reply_margin = config.reply_margin};
+                    .default_budget = config.default_budget};
   return options;
 }
 
@@ -168,7 +163,7 @@ class RunningServer final : public Server {
     for (size_t i = 0; i < ranker_->variants().size(); ++i) {
       const ServedVariant& variant = ranker_->variants()[i];
       nlohmann::json fields = {{"variant", variant.id},
-                               {"format", FormatName(variant.format)},
+                               {"format", WeightFormatName(variant.format)},
                                {"layers", variant.num_layers},
                                {"hidden", variant.hidden},
                                {"parameters", variant.num_parameters},

@@ -46,7 +46,7 @@ std::vector<ConfigOption> MakeOptions() {
       {"default-budget", U::kDuration, &C::default_budget,
        "Time allowed when a call names neither a budget nor a deadline.", 0.0001, 60},
       {"reply-margin", U::kDuration, &C::reply_margin,
-       "Part of a gRPC deadline that is kept back for the reply's way home.", 0, 10},
+       "Part of the time allowed that is kept back for the reply's way home.", 0, 10},
       {"safety", U::kNumber, &C::safety,
        "Predicted times are multiplied by this before they meet a deadline.", 0.5, 10},
       {"max-documents", U::kCount, &C::max_documents, "Documents, pairs or texts of one call.", 1,

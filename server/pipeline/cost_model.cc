@@ -17,6 +17,10 @@ using Row = std::array<double, kTerms>;
 
 constexpr double kFixedShare = 0.03;
 constexpr int64_t kMinFullTokens = 256;
+// What the server itself spends on a batch (selecting, cutting, answering) is not in the fixed
+// cost. Below this length it is more than a few percent, and an urgent request hardly notices the
+// wait.
+constexpr double kMinFullSeconds = 2e-3;
 
 // The normal equations of the weighted problem.
 struct Normal {
@@ -105,10 +109,11 @@ double FullBatches(const CostCoefficients& cost, const WorkShape& work, const Ba
   const double variable = VariableSeconds(cost, work);
   double full_tokens = static_cast<double>(limits.max_tokens);
   if (variable > 0) {
-    const double thin = cost.fixed * (1 / kFixedShare - 1) * tokens / variable;
-    full_tokens =
-        std::clamp(thin, static_cast<double>(std::min<int64_t>(kMinFullTokens, limits.max_tokens)),
-                   full_tokens);
+    const double full_seconds =
+        std::max(cost.fixed * (1 / kFixedShare - 1), kMinFullSeconds - cost.fixed);
+    full_tokens = std::clamp(
+        full_seconds * tokens / variable,
+        static_cast<double>(std::min<int64_t>(kMinFullTokens, limits.max_tokens)), full_tokens);
   }
   return std::max(tokens / full_tokens,
                   static_cast<double>(work.rows) / static_cast<double>(limits.max_sequences));
@@ -136,7 +141,9 @@ double SharedSeconds(const CostCoefficients& cost, const WorkShape& work,
 }
 
 bool IsFullBatch(const CostCoefficients& cost, const WorkShape& work) {
-  return work.tokens >= kMinFullTokens && cost.fixed <= kFixedShare * ModeledSeconds(cost, work);
+  const double seconds = ModeledSeconds(cost, work);
+  return work.tokens >= kMinFullTokens && seconds >= kMinFullSeconds &&
+         cost.fixed <= kFixedShare * seconds;
 }
 
 absl::StatusOr<CostCoefficients> FitCost(std::span<const CostSample> samples) {

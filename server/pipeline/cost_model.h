@@ -47,8 +47,8 @@ double SharedSeconds(const CostCoefficients& cost, const WorkShape& work,
                      const BatchLimits& limits);
 
 // True when more rows would make the batch later but hardly cheaper a token: the fixed cost is
-// below 3 % of it and the products are large enough for full speed. Larger batches only make the
-// next urgent request wait.
+// below 3 % of it, the products are large enough for full speed, and it takes so long (2 ms) that
+// the server's own work on it is small. Larger batches only make the next urgent request wait.
 bool IsFullBatch(const CostCoefficients& cost, const WorkShape& work);
 
 // Non-negative least squares of the relative error. InvalidArgument without a usable sample (finite

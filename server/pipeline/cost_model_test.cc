@@ -77,9 +77,13 @@ TEST(FitCost, OneSampleIsEnoughToPredictIt) {
 }
 
 TEST(IsFullBatch, OnlyWhenMoreRowsSaveNothing) {
-  const CostCoefficients no_fixed{.per_token = 1e-6};
+  const CostCoefficients no_fixed{.per_token = 1e-5};
   EXPECT_FALSE(IsFullBatch(no_fixed, Shape(1, 255)));
   EXPECT_TRUE(IsFullBatch(no_fixed, Shape(1, 256)));
+  // 1,000 tokens of 1 us are 1 ms: the server's own work on such a batch would count.
+  const CostCoefficients fast{.per_token = 1e-6};
+  EXPECT_FALSE(IsFullBatch(fast, Shape(1, 1999)));
+  EXPECT_TRUE(IsFullBatch(fast, Shape(1, 2000)));
   // A fixed cost of 1 ms is 3 % of a batch of 33 ms.
   const CostCoefficients with_fixed{.fixed = 1e-3, .per_token = 1e-5};
   EXPECT_FALSE(IsFullBatch(with_fixed, Shape(32, 100)));

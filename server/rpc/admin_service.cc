@@ -17,19 +17,9 @@ int64_t Micros(Duration d) {
   return std::chrono::duration_cast<std::chrono::microseconds>(d).count();
 }
 
-std::string FormatName(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return "f32";
-    case WeightFormat::kBf16:
-      return "bf16";
-  }
-  return "";
-}
-
 void FillVariant(const ServedVariant& variant, v1::Variant* out) {
   out->set_id(variant.id);
-  out->set_format(FormatName(variant.format));
+  out->set_format(std::string(WeightFormatName(variant.format)));
   out->set_layers(variant.num_layers);
   out->set_hidden(variant.hidden);
   out->set_parameters(variant.num_parameters);

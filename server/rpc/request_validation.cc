@@ -188,8 +188,7 @@ Duration TimeAllowed(int64_t latency_budget_us, std::optional<Duration> until_gr
   std::optional<Duration> allowed;
   if (latency_budget_us > 0) allowed = std::chrono::microseconds(latency_budget_us);
   if (until_grpc_deadline) {
-    const Duration until = *until_grpc_deadline - limits.reply_margin;
-    allowed = allowed ? std::min(*allowed, until) : until;
+    allowed = std::min(allowed.value_or(*until_grpc_deadline), *until_grpc_deadline);
   }
   return allowed.value_or(limits.default_budget);
 }

@@ -24,7 +24,6 @@ struct RequestLimits {
   int64_t max_document_bytes = 64 << 10;
   int64_t max_message_bytes = 4 << 20;
   Duration default_budget = std::chrono::milliseconds(100);
-  Duration reply_margin = std::chrono::milliseconds(1);
 };
 
 // ResourceExhausted with reason TOO_LARGE when a message of `bytes` is above the limit.
@@ -41,7 +40,7 @@ absl::StatusOr<ExplainQuery> ToExplainQuery(const v1::ExplainRequest& message,
                                             const RequestLimits& limits);
 
 // The time that the server has: the smaller of the latency budget (0: none named) and what is left
-// of the gRPC deadline less the reply margin; the default when the caller set neither. Not
+// of the gRPC deadline; the default when the caller set neither. Not
 // positive when the deadline is past.
 Duration TimeAllowed(int64_t latency_budget_us, std::optional<Duration> until_grpc_deadline,
                      const RequestLimits& limits);
