@@ -60,3 +60,18 @@ def test_a_cut_loads_from_its_shapes_and_weights() -> None:
 def test_what_the_model_does_not_have_is_refused(cut: LayerCut) -> None:
     with pytest.raises(TailorError):
         cut_model(_model(), [cut])
+
+
+def test_a_layer_without_heads_or_neurons_adds_its_biases_only() -> None:
+    whole = _model()
+    cut = cut_model(whole, [LayerCut(0, [], [1, 2]), LayerCut(1, [1], []), LayerCut(2, [], [])])
+    layers: Any = whole.bert.encoder.layer
+    with torch.no_grad():
+        layers[0].attention.output.dense.weight.zero_()
+        layers[0].output.dense.weight[:, [n for n in range(24) if n not in (1, 2)]] = 0
+        layers[1].attention.output.dense.weight[:, [n for n in range(16) if n // 4 != 1]] = 0
+        for part in (layers[1].output, layers[2].output, layers[2].attention.output):
+            part.dense.weight.zero_()
+    assert torch.allclose(logits(cut, _BATCH), logits(whole, _BATCH), atol=1e-6)
+    again = load_weights(cut.config, layer_shapes(cut), cut.state_dict())
+    assert torch.equal(logits(again, _BATCH), logits(cut, _BATCH))

@@ -48,19 +48,19 @@ def pad(pairs: Sequence[tuple[list[int], int]]) -> Padded:
     return Padded(ids, segments, mask)
 
 
-def _heads(x: Tensor, n: int) -> Tensor:
-    """[b, l, n * d] -> [b, n, l, d]."""
-    return x.reshape(*x.shape[:2], n, -1).transpose(1, 2)
+def _heads(x: Tensor, n: int, size: int) -> Tensor:
+    """[b, l, n * d] -> [b, n, l, d]; a layer may have lost all of its heads."""
+    return x.reshape(*x.shape[:2], n, size).transpose(1, 2)
 
 
-def _layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> Tensor:
+def run_layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> Tensor:
     """Run one post-norm layer for ``rows``, a prefix of the tokens of ``x`` [b, l, h]."""
     attention, out = layer.attention.self, layer.attention.output
-    n = attention.num_attention_heads
-    q = _heads(apply(attention.query, rows), n)
-    k = _heads(apply(attention.key, x), n)
-    v = _heads(apply(attention.value, x), n)
-    scores = q @ k.transpose(-1, -2) * attention.attention_head_size**-0.5 + bias
+    n, size = attention.num_attention_heads, attention.attention_head_size
+    q = _heads(apply(attention.query, rows), n, size)
+    k = _heads(apply(attention.key, x), n, size)
+    v = _heads(apply(attention.value, x), n, size)
+    scores = q @ k.transpose(-1, -2) * size**-0.5 + bias
     context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
     y = out.LayerNorm(apply(out.dense, context) + rows)
     inner = nn.functional.gelu(apply(layer.intermediate.dense, y))
@@ -68,19 +68,28 @@ def _layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> T
     return result
 
 
-def first_states(
-    model: BertForSequenceClassification, batch: Padded, apply: Apply = plain
-) -> Tensor:
-    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights."""
+def embed(model: BertForSequenceClassification, batch: Padded) -> tuple[Tensor, Tensor]:
+    """Return the first layer's input [n, length, hidden] and the scores' bias [n, 1, 1, length].
+
+    Every layer adds the bias to its attention scores: 0 for tokens, below any score for padding.
+    """
     emb: Any = model.bert.embeddings
     positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
     x: Tensor = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments)
     x = emb.LayerNorm(x + positions)
     bias = ((1 - batch.mask) * _MASKED).to(x.dtype)[:, None, None, :]
+    return x, bias
+
+
+def first_states(
+    model: BertForSequenceClassification, batch: Padded, apply: Apply = plain
+) -> Tensor:
+    """Return the last layer's [CLS] rows, [n, hidden], in the type of the encoder's weights."""
+    x, bias = embed(model, batch)
     *inner, last = model.bert.encoder.layer
     for layer in inner:
-        x = _layer(layer, x, bias, apply, x)
-    return _layer(last, x, bias, apply, x[:, :1])[:, 0]
+        x = run_layer(layer, x, bias, apply, x)
+    return run_layer(last, x, bias, apply, x[:, :1])[:, 0]
 
 
 def logits(model: Any, batch: Padded, apply: Apply = plain) -> Tensor:
