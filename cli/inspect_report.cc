@@ -41,16 +41,6 @@ std::vector<Row> RowsByCost(const FamilyFolder& family) {
   return rows;
 }
 
-const char* FormatName(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return "f32";
-    case WeightFormat::kBf16:
-      return "bf16";
-  }
-  return "?";
-}
-
 // "12", or "3-12" where layers differ.
 template <typename Dimension>
 std::string Range(const BertConfig& config, const Dimension& dimension) {
@@ -82,7 +72,7 @@ Cells CellsOf(const Row& row) {
           Range(variant.config, FfnDim),
           absl::StrFormat("%.2f M", static_cast<double>(variant.num_parameters) / 1e6),
           absl::StrFormat("%.2f MB", static_cast<double>(variant.weight_bytes) / 1e6),
-          FormatName(variant.format),
+          std::string(WeightFormatName(variant.format)),
           QualityText(variant.quality),
           row.on_ladder ? "yes" : "no"};
 }
@@ -130,7 +120,7 @@ ordered_json VariantJson(const Row& row) {
   const ModelPackage& variant = *row.variant;
   return {{"id", variant.id},
           {"parent", variant.parent.empty() ? ordered_json(nullptr) : ordered_json(variant.parent)},
-          {"format", FormatName(variant.format)},
+          {"format", std::string(WeightFormatName(variant.format))},
           {"layers", variant.config.layers.size()},
           {"heads", PerLayer(variant.config, Heads)},
           {"head_dim", PerLayer(variant.config, HeadDim)},

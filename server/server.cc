@@ -45,7 +45,7 @@ RecorderOptions RecorderOptionsOf(const LoadedFamily& family) {
   options.cores = AvailableCores();
   for (const ServedVariant& variant : family.variants) {
     options.variants.push_back({.id = variant.id,
-                                .format = WeightFormatName(variant.format),
+                                .format = std::string(WeightFormatName(variant.format)),
                                 .device = family.backend->info().device,
                                 .layers = variant.num_layers,
                                 .bytes = static_cast<int64_t>(variant.loaded.packed_bytes)});
@@ -163,7 +163,7 @@ class RunningServer final : public Server {
     for (size_t i = 0; i < ranker_->variants().size(); ++i) {
       const ServedVariant& variant = ranker_->variants()[i];
       nlohmann::json fields = {{"variant", variant.id},
-                               {"format", WeightFormatName(variant.format)},
+                               {"format", std::string(WeightFormatName(variant.format))},
                                {"layers", variant.num_layers},
                                {"hidden", variant.hidden},
                                {"parameters", variant.num_parameters},

@@ -11,8 +11,10 @@ namespace tailor {
 
 // y = x * weight^T + bias
 struct LinearWeights {
-  TensorView weight;  // [out, in]
-  TensorView bias;    // [out]
+  TensorView weight;        // [out, in]; in the encoder's products also i8 codes
+  TensorView bias;          // [out]
+  TensorView weight_scale;  // [out] f32, of codes: weight = code * scale of its row; else empty
+  float input_scale = 0;    // of codes: the step of the inputs; 0: found for each row at run time
 };
 
 struct NormWeights {

@@ -54,7 +54,7 @@ class Binder {
     if (info.shape != shape) {
       Fail(absl::StrCat(info.name, ": expected shape [", absl::StrJoin(shape, ", "), "], got [",
                         absl::StrJoin(info.shape, ", "), "]"));
-    } else if (!info.dtype) {
+    } else if (!info.dtype || !IsFloat(*info.dtype)) {
       Fail(absl::StrCat(info.name, ": expected F32, F16 or BF16, got ", info.dtype_name));
     } else {
       requests_.push_back({.tensor = it->second, .view = view});

@@ -16,9 +16,12 @@ bool Beats(const LadderEntry& a, const LadderEntry& b) {
 double CostShare(WeightFormat format) {
   switch (format) {
     case WeightFormat::kF32:
+    case WeightFormat::kF16:  // stored narrower, computed in f32
       return 1.0;
     case WeightFormat::kBf16:
       return 0.5;
+    case WeightFormat::kInt8:
+      return 0.25;
   }
   return 1.0;
 }

@@ -26,7 +26,7 @@ std::vector<bool> OnLadder(std::span<const LadderEntry> entries);
 double EstimateFlops(const BertConfig& config, int num_tokens);
 
 // EstimateFlops for 128 tokens in units of f32 work. bf16 counts half: it loads only where its
-// products run on their own units, and these are at least twice as fast.
+// products run on their own units, and these are at least twice as fast. int8 counts a quarter.
 double EstimateCost(const ModelPackage& package);
 
 }  // namespace tailor

@@ -14,11 +14,9 @@
 
 #include "engine/model/bert_config.h"
 #include "engine/model/bert_weights.h"
+#include "engine/model/weight_format.h"
 
 namespace tailor {
-
-// How the encoder's products are computed. The head and everything else stay f32.
-enum class WeightFormat { kF32, kBf16 };
 
 enum class TaskKind { kRelevance, kClassification, kRegression };
 enum class OutputActivation { kNone, kSigmoid, kSoftmax };
@@ -50,6 +48,7 @@ struct ModelPackage {
   std::string id;      // [a-z0-9._-]{1,64}, unique in the family
   std::string family;  // empty for a plain Hugging Face folder
   std::filesystem::path folder;
+  // Of products whose weights are stored as floats; stored codes are computed as int8.
   WeightFormat format = WeightFormat::kF32;
   std::string parent;  // of a derived variant, else empty
   BertConfig config;

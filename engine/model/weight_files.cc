@@ -46,6 +46,10 @@ bool IsFinite(const TensorView& view) {
       return !HasNonFinite<uint16_t>(view.data, count, 0x7C00U);
     case DType::kBf16:
       return !HasNonFinite<uint16_t>(view.data, count, 0x7F80U);
+    case DType::kI8:
+    case DType::kU8:
+    case DType::kI64:
+      return true;
   }
   return false;
 }

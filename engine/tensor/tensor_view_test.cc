@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -52,6 +53,39 @@ TEST(ConvertToF32Test, WidensBf16AndCopiesF32FromUnalignedData) {
       EXPECT_EQ(out, values);
     }
   }
+}
+
+TEST(ConvertToF32Test, GivesTheCodesOfI8) {
+  const std::string bytes = testing::MakeTensor(DType::kI8, {4}, {{-128, -1, 0, 127}}).bytes;
+  EXPECT_EQ(ToF32(ViewOf(bytes, DType::kI8, 4)), (std::vector<float>{-128, -1, 0, 127}));
+}
+
+TEST(TensorViewTest, FirstRowsAndColumnsAreViewsOfTheSameMemory) {
+  std::vector<float> values(12);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kI8}) {
+    const std::string bytes = testing::MakeTensor(dtype, {3, 4}, values).bytes;
+    TensorView matrix = ViewOf(bytes, dtype, 12);
+    matrix.shape = {3, 4};
+    const TensorView part = FirstColumns(FirstRows(matrix, 2), 3);
+    EXPECT_EQ(part.data, matrix.data);
+    EXPECT_EQ(part.num_elements(), 6u);
+    EXPECT_EQ(ToF32(part), (std::vector<float>{0, 1, 2, 4, 5, 6})) << DTypeName(dtype);
+    EXPECT_EQ(ToF32(FirstColumns(part, 1)), (std::vector<float>{0, 4})) << DTypeName(dtype);
+    EXPECT_TRUE(ToF32(FirstColumns(matrix, 0)).empty());
+  }
+}
+
+// Against the tests' own rounding, which another test holds against the format's definition.
+TEST(RoundToF16Test, IsTheNearestF16) {
+  for (uint32_t bits = 0; bits < 0x7F800000U; bits += 0x1357) {
+    for (const float value : {std::bit_cast<float>(bits), -std::bit_cast<float>(bits)}) {
+      const uint16_t half = testing::F16FromF32(value);
+      const std::string bytes(reinterpret_cast<const char*>(&half), sizeof(half));
+      ASSERT_EQ(RoundToF16(value), ToF32(ViewOf(bytes, DType::kF16, 1))[0]) << value;
+    }
+  }
+  EXPECT_TRUE(std::isnan(RoundToF16(std::nanf(""))));
 }
 
 TEST(ConvertToF32Test, EmptyViewGivesNothing) { EXPECT_TRUE(ToF32(TensorView{}).empty()); }

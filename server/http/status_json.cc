@@ -8,21 +8,11 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string FormatName(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::kF32:
-      return "f32";
-    case WeightFormat::kBf16:
-      return "bf16";
-  }
-  return "";
-}
-
 Json VariantJson(const ServedVariant& variant, const CostCoefficients& cost, bool is_available,
                  bool on_ladder) {
   Json json = {{"id", variant.id},
                {"state", is_available ? "ready" : "quarantined"},
-               {"format", FormatName(variant.format)},
+               {"format", std::string(WeightFormatName(variant.format))},
                {"layers", variant.num_layers},
                {"hidden", variant.hidden},
                {"parameters", variant.num_parameters},

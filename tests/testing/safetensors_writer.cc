@@ -10,6 +10,18 @@
 #include "base/check.h"
 
 namespace tailor::testing {
+namespace {
+
+template <typename Integer>
+void PutIntegers(std::span<const float> values, char* out) {
+  for (const float value : values) {
+    const auto integer = static_cast<Integer>(value);
+    std::memcpy(out, &integer, sizeof(integer));
+    out += sizeof(integer);
+  }
+}
+
+}  // namespace
 
 uint16_t F16FromF32(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
@@ -53,6 +65,18 @@ StoredTensor MakeTensor(DType dtype, std::vector<int64_t> shape, std::span<const
         const uint16_t bits = dtype == DType::kF16 ? F16FromF32(values[i]) : Bf16FromF32(values[i]);
         std::memcpy(out + i * sizeof(bits), &bits, sizeof(bits));
       }
+      break;
+    case DType::kI8:
+      tensor.dtype = "I8";
+      PutIntegers<int8_t>(values, out);
+      break;
+    case DType::kU8:
+      tensor.dtype = "U8";
+      PutIntegers<uint8_t>(values, out);
+      break;
+    case DType::kI64:
+      tensor.dtype = "I64";
+      PutIntegers<int64_t>(values, out);
       break;
   }
   return tensor;

@@ -26,6 +26,7 @@ using TensorMap = std::map<std::string, StoredTensor>;
 uint16_t F16FromF32(float value);
 uint16_t Bf16FromF32(float value);
 
+// Integer types take whole numbers in their range.
 StoredTensor MakeTensor(DType dtype, std::vector<int64_t> shape, std::span<const float> values);
 
 // The file's content: 8 bytes header size, the header, the tensors in the order of the map.
