@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
+from tailor_compress.model.narrow import install_narrow
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,9 @@ def load_weights(
 ) -> BertForSequenceClassification:
     """Return an f32 model of these shapes with these weights, not in training mode."""
     model = empty_model(config, shapes)
+    width = tensors["bert.embeddings.word_embeddings.weight"].shape[1]
+    if width != config.hidden_size:
+        install_narrow(model, width)
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     model.train(False)
     return model

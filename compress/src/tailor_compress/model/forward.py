@@ -17,6 +17,9 @@ from transformers import BertForSequenceClassification
 # Applies one Linear of the encoder; the seam for formats other than the weights' own.
 Apply = Callable[[nn.Linear, Tensor], Tensor]
 
+# Name, in the encoder, of the product that maps narrow word vectors to the hidden size; ALBERT's.
+EMBEDDING_MAP = "embedding_hidden_mapping_in"
+
 # Below any score that a softmax could notice, within the range of bf16.
 _MASKED = -1e4
 
@@ -53,14 +56,39 @@ def _heads(x: Tensor, n: int, size: int) -> Tensor:
     return x.reshape(*x.shape[:2], n, size).transpose(1, 2)
 
 
-def run_layer(layer: Any, x: Tensor, bias: Tensor, apply: Apply, rows: Tensor) -> Tensor:
-    """Run one post-norm layer for ``rows``, a prefix of the tokens of ``x`` [b, l, h]."""
+@dataclass(frozen=True)
+class Attended:
+    """What one layer's attention made of b texts, for n heads of d: q, k, v are [b, n, rows, d].
+
+    ``scores`` [b, n, rows, length] are those before the softmax, scaled and with the bias.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    scores: Tensor
+
+
+def run_layer(
+    layer: Any,
+    x: Tensor,
+    bias: Tensor,
+    apply: Apply,
+    rows: Tensor,
+    watch: Callable[[Attended], None] | None = None,
+) -> Tensor:
+    """Run one post-norm layer for ``rows``, a prefix of the tokens of ``x`` [b, l, h].
+
+    ``watch`` is shown what the attention made on the way.
+    """
     attention, out = layer.attention.self, layer.attention.output
     n, size = attention.num_attention_heads, attention.attention_head_size
     q = _heads(apply(attention.query, rows), n, size)
     k = _heads(apply(attention.key, x), n, size)
     v = _heads(apply(attention.value, x), n, size)
     scores = q @ k.transpose(-1, -2) * size**-0.5 + bias
+    if watch is not None:
+        watch(Attended(q, k, v, scores))
     context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
     y = out.LayerNorm(apply(out.dense, context) + rows)
     inner = nn.functional.gelu(apply(layer.intermediate.dense, y))
@@ -75,8 +103,12 @@ def embed(model: BertForSequenceClassification, batch: Padded) -> tuple[Tensor, 
     """
     emb: Any = model.bert.embeddings
     positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
-    x: Tensor = emb.word_embeddings(batch.ids) + emb.token_type_embeddings(batch.segments)
-    x = emb.LayerNorm(x + positions)
+    words = emb.word_embeddings(batch.ids)
+    # Narrow word vectors are mapped to the hidden size (model/narrow.py).
+    narrow = getattr(model.bert.encoder, EMBEDDING_MAP, None)
+    if narrow is not None:
+        words = narrow(words)
+    x: Tensor = emb.LayerNorm(words + emb.token_type_embeddings(batch.segments) + positions)
     bias = ((1 - batch.mask) * _MASKED).to(x.dtype)[:, None, None, :]
     return x, bias
 
@@ -92,9 +124,16 @@ def first_states(
     return run_layer(last, x, bias, apply, x[:, :1])[:, 0]
 
 
+def head_logits(model: Any, states: Tensor) -> Tensor:
+    """Return the outputs of pooler and classifier for [CLS] rows [n, hidden], in f32.
+
+    [n] of a model with one label, [n, labels] of others.
+    """
+    dense = model.bert.pooler.dense
+    scores: Tensor = model.classifier(torch.tanh(dense(states.to(dense.weight.dtype))))
+    return scores.squeeze(-1)
+
+
 def logits(model: Any, batch: Padded, apply: Apply = plain) -> Tensor:
     """Return the raw scores [n] in f32 of a model with one label; the head computes in f32."""
-    dense = model.bert.pooler.dense
-    states = first_states(model, batch, apply).to(dense.weight.dtype)
-    scores: Tensor = model.classifier(torch.tanh(dense(states)))
-    return scores.squeeze(-1)
+    return head_logits(model, first_states(model, batch, apply))
