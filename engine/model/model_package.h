@@ -14,6 +14,7 @@
 
 #include "engine/model/bert_config.h"
 #include "engine/model/bert_weights.h"
+#include "engine/model/elastic.h"
 #include "engine/model/weight_format.h"
 
 namespace tailor {
@@ -44,6 +45,14 @@ struct Quality {
   std::string dataset_id;
 };
 
+// What the variant must score, so that a wrong file, kernel or host shows before it serves.
+struct ReferenceScores {
+  std::string inputs_file;    // JSON lines {"query", "document"} in the family's folder
+  std::string sha256;         // of that file
+  std::vector<float> scores;  // one a line: the raw logit at score_index
+  double tolerance = 0;       // largest difference that is still right
+};
+
 struct ModelPackage {
   std::string id;      // [a-z0-9._-]{1,64}, unique in the family
   std::string family;  // empty for a plain Hugging Face folder
@@ -52,13 +61,17 @@ struct ModelPackage {
   WeightFormat format = WeightFormat::kF32;
   std::string parent;  // of a derived variant, else empty
   BertConfig config;
-  BertWeights weights;  // views into `storage`
+  BertWeights weights;  // views into `storage` and `derived_storage`
   TaskSpec task;
   TokenizerSpec tokenizer;
+  std::optional<Elastic> elastic;         // of a variant that others may take sub-networks of
+  std::optional<SubNetwork> sub_network;  // of a derived variant
+  std::optional<ReferenceScores> reference;
   std::optional<Quality> quality;  // absent: chosen only by pin, or when it is alone
   int64_t num_parameters = 0;
   int64_t weight_bytes = 0;             // as stored
   std::shared_ptr<const void> storage;  // keeps the tensors alive; shared by derived variants
+  std::shared_ptr<const void> derived_storage;  // tensors that only a derived variant has, or null
 };
 
 // Loads and validates one folder that has weights of its own. Errors name the file or key, what

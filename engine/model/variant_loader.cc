@@ -12,8 +12,12 @@
 #include "base/status_macros.h"
 #include "engine/model/bind_weights.h"
 #include "engine/model/hf_config.h"
+#include "engine/model/masks.h"
+#include "engine/model/product_weights.h"
 #include "engine/model/sentence_modules.h"
 #include "engine/model/sha256.h"
+#include "engine/model/sub_network.h"
+#include "engine/model/tensor_pool.h"
 #include "engine/model/tokenizer_files.h"
 #include "engine/model/weight_files.h"
 
@@ -197,6 +201,22 @@ absl::Status CheckVocabularyFits(const TokenizerSpec& tokenizer, int vocab_size)
                                                  " entries"));
 }
 
+// Stored codes stay what they are for int8; another format is asked to compute on floats.
+void SetFormat(WeightFormat format, ModelPackage* package, TensorPool* pool) {
+  package->format = format;
+  if (format == WeightFormat::kInt8) return;
+  const auto make_float = [pool](LinearWeights& linear) {
+    if (linear.weight.dtype != DType::kI8) return;
+    linear = {.weight = pool->Add(DenseWeights(linear), linear.weight.shape), .bias = linear.bias};
+  };
+  for (AttentionWeights& a : package->weights.attention) {
+    for (LinearWeights* linear : {&a.query, &a.key, &a.value, &a.output}) make_float(*linear);
+  }
+  for (FfnWeights& f : package->weights.ffn) {
+    for (LinearWeights* linear : {&f.in, &f.out}) make_float(*linear);
+  }
+}
+
 // The tokenizer lies beside the encoder's files in sentence-transformers folders.
 absl::StatusOr<ModelFolder> EncoderFolder(const ModelFolder& folder,
                                           const SentenceModules& modules) {
@@ -257,6 +277,11 @@ absl::StatusOr<ModelPackage> LoadVariant(const ModelFolder& folder,
   if (claims != nullptr) {
     TAILOR_RETURN_IF_ERROR(ApplyTask(claims->task, package.config, &package.task));
     package.quality = claims->quality;
+    package.reference = claims->reference;
+    package.elastic = claims->elastic;
+    if (package.elastic) {
+      TAILOR_RETURN_IF_ERROR(CheckElastic(*package.elastic, package.config));
+    }
   }
   TAILOR_ASSIGN_OR_RETURN(BoundWeights bound, BindWeights(files, index, &package.config));
   package.weights = std::move(bound.weights);
@@ -273,13 +298,30 @@ absl::StatusOr<ModelPackage> DeriveVariant(const ModelFolder& folder,
   TAILOR_RETURN_IF_ERROR(
       CheckTokenizer(manifest.tokenizer, parent.tokenizer, parent.tokenizer.sha256));
   ModelPackage package = parent;
-  package.id = manifest.id;
   package.family = manifest.family;
   package.folder = folder.path();
-  package.format = manifest.derive->format;
   package.parent = parent.id;
   package.quality = manifest.quality;
+  package.reference = manifest.reference;
   TAILOR_RETURN_IF_ERROR(ApplyTask(manifest.task, package.config, &package.task));
+  const VariantManifest::Derive& derive = *manifest.derive;
+  const auto pool = std::make_shared<TensorPool>();
+  if (derive.sub_network) {
+    TAILOR_RETURN_IF_ERROR(CutSubNetwork(*derive.sub_network, &package));
+    package.sub_network = derive.sub_network;
+  }
+  if (derive.masks) {
+    TAILOR_ASSIGN_OR_RETURN(const Masks masks, ReadMasks(folder, *derive.masks, parent.config));
+    TAILOR_RETURN_IF_ERROR(ApplyMasks(masks, &package, pool.get()));
+  }
+  if (derive.format) SetFormat(*derive.format, &package, pool.get());
+  package.id = manifest.id;
+  package.elastic.reset();
+  if (!pool->empty()) package.derived_storage = pool;
+  const EncoderSize whole = SizeOf(parent.weights);
+  const EncoderSize part = SizeOf(package.weights);
+  package.num_parameters += part.parameters - whole.parameters;
+  package.weight_bytes += part.bytes - whole.bytes;
   return package;
 }
 

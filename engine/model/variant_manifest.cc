@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/variant_manifest.h"
 
+#include <cmath>
+#include <set>
 #include <span>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -18,6 +21,7 @@ using Names = std::vector<std::string>;
 
 constexpr size_t kMaxEntries = 1024;
 constexpr int kMaxInt = 1 << 24;
+constexpr size_t kMaxReferencePairs = 4096;
 
 // One object of the manifest that knows all its keys.
 class Section : public JsonFields {
@@ -51,6 +55,14 @@ class Section : public JsonFields {
     std::string id = RequiredString(key);
     if (!IsVariantId(id)) FailExpected(key, "1 to 64 of a-z 0-9 . _ - without a leading dot");
     return id;
+  }
+
+  // In (0, 1].
+  double RequiredShare(absl::string_view key) const {
+    Require(key);
+    const double share = Number(key, 0, 1).value_or(1);
+    if (share == 0) FailExpected(key, "a share above 0");
+    return share;
   }
 
   std::optional<std::string> Sha256(absl::string_view key) const {
@@ -116,6 +128,12 @@ VariantManifest::Arch ReadArch(const Section& arch) {
                                                 {"relu", PoolerActivation::kRelu},
                                                 {"tanh_relu", PoolerActivation::kTanhRelu}});
   });
+  arch.Nested("embed_map", {"kind"}, [&](const Section& map) {
+    map.Require("kind");
+    map.OneOf<int>("kind", {{"linear", 0}});
+    result.has_embedding_map = true;
+    arch.Require("embedding");
+  });
   return result;
 }
 
@@ -123,18 +141,101 @@ VariantManifest::Layer ReadLayer(const Section& layer) {
   layer.Int("src", 0, kMaxInt);
   return {.attention = layer.Int("attn", 0, kMaxInt),
           .ffn = layer.Int("ffn", 0, kMaxInt),
-          .num_heads = layer.Int("heads", 1, 4096),
+          .num_heads = layer.Int("heads", 0, 4096),
           .head_dim = layer.Int("head_dim", 1, 4096),
-          .ffn_dim = layer.Int("ffn_dim", 1, kMaxInt)};
+          .ffn_dim = layer.Int("ffn_dim", 0, kMaxInt)};
 }
 
 VariantManifest::Derive ReadDerive(const Section& derive) {
-  derive.Require("format");
-  return {.parent = derive.RequiredId("parent"),
-          .format = derive
-                        .OneOf<WeightFormat>(
-                            "format", {{"f32", WeightFormat::kF32}, {"bf16", WeightFormat::kBf16}})
-                        .value_or(WeightFormat::kF32)};
+  VariantManifest::Derive result = {
+      .parent = derive.RequiredId("parent"),
+      .masks = derive.String("masks"),
+      .sub_network = std::nullopt,
+      .format = derive.OneOf<WeightFormat>("format", {{"f32", WeightFormat::kF32},
+                                                      {"bf16", WeightFormat::kBf16},
+                                                      {"f16", WeightFormat::kF16},
+                                                      {"int8", WeightFormat::kInt8}})};
+  if (result.masks &&
+      (!CheckRelativePath(*result.masks).ok() || !absl::EndsWith(*result.masks, ".safetensors"))) {
+    derive.FailExpected("masks", "a relative path to a .safetensors file without \"..\"");
+  }
+  derive.Nested("sub_network", {"width", "depth"}, [&](const Section& names) {
+    result.sub_network = {.width = names.RequiredShare("width"),
+                          .depth = names.RequiredShare("depth")};
+  });
+  if (!result.format && !result.sub_network && !result.masks) derive.Require("format");
+  if (result.masks && result.sub_network) {
+    derive.FailExpected("masks", "nothing beside \"sub_network\"");
+  }
+  return result;
+}
+
+// Refuses a share that two entries have: which of them a sub-network names would be open.
+template <typename Entry>
+void RequireDistinct(const Section& section, absl::string_view key,
+                     const std::vector<Entry>& entries, double Entry::*share) {
+  if (entries.empty()) section.FailExpected(key, "at least one entry");
+  std::set<double> seen;
+  for (const Entry& entry : entries) {
+    if (!seen.insert(entry.*share).second) {
+      section.FailExpected(key, absl::StrCat("distinct shares (", entry.*share, " comes twice)"));
+    }
+  }
+}
+
+std::vector<int> ReadLayerNumbers(const Section& depth) {
+  std::vector<int> layers;
+  depth.Require("layers");
+  const json* numbers = depth.Array("layers", kMaxEntries);
+  if (numbers == nullptr) return {0};
+  for (const json& number : *numbers) {
+    const bool is_number = number.is_number_unsigned() && number.get<uint64_t>() < kMaxEntries;
+    layers.push_back(is_number ? number.get<int>() : -1);
+    const bool ascends = layers.size() < 2 || layers[layers.size() - 2] < layers.back();
+    if (!is_number || !ascends) depth.FailExpected("layers", "ascending numbers of layers");
+  }
+  if (layers.empty()) depth.FailExpected("layers", "at least one layer");
+  return layers;
+}
+
+Elastic ReadElastic(const Section& section) {
+  Elastic elastic;
+  section.Each("widths", {"width", "heads", "ffn_dim"}, [&](const Section& width) {
+    width.Require("heads");
+    width.Require("ffn_dim");
+    elastic.widths.push_back({.width = width.RequiredShare("width"),
+                              .num_heads = width.Int("heads", 1, 4096).value_or(1),
+                              .ffn_dim = width.Int("ffn_dim", 1, kMaxInt).value_or(1)});
+  });
+  section.Each("depths", {"depth", "layers"}, [&](const Section& depth) {
+    elastic.depths.push_back(
+        {.depth = depth.RequiredShare("depth"), .layers = ReadLayerNumbers(depth)});
+  });
+  RequireDistinct(section, "widths", elastic.widths, &Elastic::Width::width);
+  RequireDistinct(section, "depths", elastic.depths, &Elastic::Depth::depth);
+  return elastic;
+}
+
+ReferenceScores ReadReference(const Section& section) {
+  ReferenceScores reference;
+  reference.inputs_file = section.RequiredString("inputs_file");
+  if (!CheckRelativePath(reference.inputs_file).ok()) {
+    section.FailExpected("inputs_file", "a relative path without \"..\"");
+  }
+  section.Require("sha256");
+  reference.sha256 = section.Sha256("sha256").value_or("");
+  section.Require("tolerance");
+  reference.tolerance = section.Number("tolerance", 0, 1e3).value_or(0);
+  section.Require("scores");
+  const json* scores = section.Array("scores", kMaxReferencePairs);
+  for (size_t i = 0; scores != nullptr && i < scores->size(); ++i) {
+    const json& score = (*scores)[i];
+    const double number = score.is_number() ? score.get<double>() : std::nan("");
+    if (!(std::abs(number) < 1e6)) section.FailExpected("scores", "finite numbers");
+    reference.scores.push_back(static_cast<float>(number));
+  }
+  if (reference.scores.empty()) section.FailExpected("scores", "at least one score");
+  return reference;
 }
 
 VariantManifest::File ReadFile(const Section& file) {
@@ -198,10 +299,10 @@ bool IsVariantId(absl::string_view id) {
 
 absl::StatusOr<VariantManifest> ParseVariantManifest(const json& value) {
   absl::Status problem;
-  const Section root(
-      value, "variant.json", &problem,
-      {"schema_version", "id", "family", "created", "license", "parents", "method", "task",
-       "tokenizer", "arch", "layers", "derive", "files", "quality", "params"});
+  const Section root(value, "variant.json", &problem,
+                     {"schema_version", "id", "family", "created", "license", "parents", "method",
+                      "task", "tokenizer", "arch", "layers", "derive", "elastic", "activations",
+                      "reference", "files", "quality", "params"});
   root.Require("schema_version");
   root.Int("schema_version", 1, 1);
   VariantManifest manifest;
@@ -216,18 +317,28 @@ absl::StatusOr<VariantManifest> ParseVariantManifest(const json& value) {
               [&](const Section& tokenizer) { manifest.tokenizer = ReadTokenizer(tokenizer); });
   root.Nested("arch",
               {"kind", "hidden", "embedding", "hidden_act", "norm", "eps", "position", "type_vocab",
-               "pooler"},
+               "pooler", "embed_map"},
               [&](const Section& arch) { manifest.arch = ReadArch(arch); });
   root.Each("layers", {"src", "attn", "ffn", "heads", "head_dim", "ffn_dim"},
             [&](const Section& layer) { manifest.layers.push_back(ReadLayer(layer)); });
-  root.Nested("derive", {"parent", "format"},
+  root.Nested("derive", {"parent", "masks", "sub_network", "format"},
               [&](const Section& derive) { manifest.derive = ReadDerive(derive); });
+  root.Nested("elastic", {"widths", "depths"},
+              [&](const Section& elastic) { manifest.elastic = ReadElastic(elastic); });
+  root.Nested("activations", {"mode", "bits"}, [&](const Section& activations) {
+    activations.Require("mode");
+    activations.Int("bits", 8, 8);
+    manifest.activations = activations.OneOf<InputScales>(
+        "mode", {{"dynamic", InputScales::kDynamic}, {"static", InputScales::kStatic}});
+  });
+  root.Nested("reference", {"inputs_file", "sha256", "scores", "tolerance"},
+              [&](const Section& reference) { manifest.reference = ReadReference(reference); });
   root.Each("files", {"path", "sha256", "bytes"},
             [&](const Section& file) { manifest.files.push_back(ReadFile(file)); });
   root.Nested("quality", {"dataset_id", "split_hash", "n", "ndcg10", "mrr10", "accuracy1", "ci95"},
               [&](const Section& quality) { manifest.quality = ReadQuality(quality); });
   // A derived variant has its parent's shape; saying another would be passed over in silence.
-  for (const char* key : {"arch", "layers"}) {
+  for (const char* key : {"arch", "layers", "elastic", "activations"}) {
     if (manifest.derive && root.Has(key)) root.FailExpected(key, "nothing beside \"derive\"");
   }
   if (!problem.ok()) return problem;

@@ -18,6 +18,9 @@
 
 namespace tailor {
 
+// Where the step of an int8 product's inputs comes from.
+enum class InputScales { kDynamic, kStatic };
+
 // Absent fields keep what the rest of the folder says; present ones must agree with it.
 struct VariantManifest {
   struct Task {
@@ -41,14 +44,18 @@ struct VariantManifest {
     std::optional<double> eps;
     std::optional<int> type_vocab;
     std::optional<PoolerActivation> pooler;
+    bool has_embedding_map = false;
   };
   // attn and ffn are layer indices of the tensor names, not yet of BertWeights.
   struct Layer {
     std::optional<int> attention, ffn, num_heads, head_dim, ffn_dim;
   };
+  // Steps in this order; masks and sub_network exclude each other.
   struct Derive {
     std::string parent;
-    WeightFormat format = WeightFormat::kF32;
+    std::optional<std::string> masks;  // a file
+    std::optional<SubNetwork> sub_network;
+    std::optional<WeightFormat> format;
   };
   struct File {
     std::string path;
@@ -63,6 +70,9 @@ struct VariantManifest {
   Arch arch;
   std::vector<Layer> layers;
   std::optional<Derive> derive;
+  std::optional<Elastic> elastic;
+  std::optional<InputScales> activations;
+  std::optional<ReferenceScores> reference;
   std::vector<File> files;
   std::optional<Quality> quality;
 };

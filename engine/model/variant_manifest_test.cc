@@ -85,13 +85,13 @@ TEST(ParseVariantManifestTest, RefusesValuesOutOfRange) {
            {"/arch/kind", "albert"},
            {"/arch/norm", "rmsnorm"},
            {"/arch/position", "rope"},
-           {"/layers/0/heads", 0},
+           {"/layers/0/heads", -1},
            {"/layers/0/ffn_dim", -5},
            {"/parents/0/role", "uncle"},
            {"/quality/ndcg10", 1.5},
            {"/quality/ci95", {0.9, 0.95}},
            {"/quality/ci95", {0.9}},
-           {"/derive", {{"parent", "a"}, {"format", "int8"}}}}) {
+           {"/derive", {{"parent", "a"}, {"format", "int4"}}}}) {
     EXPECT_THAT(Problem(pointer, value), HasSubstr(": expected ")) << pointer << " " << value;
   }
 }

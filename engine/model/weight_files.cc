@@ -99,6 +99,13 @@ absl::StatusOr<WeightFiles> WeightFiles::Open(const ModelFolder& folder) {
   return weights;
 }
 
+absl::StatusOr<WeightFiles> WeightFiles::OpenFile(const ModelFolder& folder,
+                                                  const std::string& name) {
+  WeightFiles weights;
+  TAILOR_RETURN_IF_ERROR(weights.AddFile(folder, name));
+  return weights;
+}
+
 absl::Status WeightFiles::AddFile(const ModelFolder& folder, const std::string& name) {
   TAILOR_ASSIGN_OR_RETURN(InputFile file, folder.OpenFile(name));
   TAILOR_ASSIGN_OR_RETURN(std::vector<TensorInfo> infos, ReadSafetensorsHeader(file));

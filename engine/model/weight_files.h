@@ -31,6 +31,9 @@ class WeightFiles {
   // header. Reads no tensor.
   static absl::StatusOr<WeightFiles> Open(const ModelFolder& folder);
 
+  // The same for one safetensors file of any name.
+  static absl::StatusOr<WeightFiles> OpenFile(const ModelFolder& folder, const std::string& name);
+
   const std::vector<Tensor>& tensors() const { return tensors_; }
 
   // Reads the requested tensors into one fresh allocation, 64-byte aligned each, and sets the
