@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One made-up corpus and one tiny family, made once by the command line, for all tests."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from tailor_compress.data.package import join_packages
 from tailor_compress.recipe import read_recipe
 from tailor_compress.stages import read_lists
 from tailor_compress.workspace import Workspace
+
+
+def plain_table(text: str) -> str:
+    """Return the text of a Markdown table with single spaces."""
+    return re.sub(" +", " ", text)
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,7 @@ class Project:
         return Workspace(read_recipe(self.recipe), self.recipe.parent, self.root / "work")
 
     def arguments(self, command: str) -> list[str]:
-        where = ["--recipe", str(self.recipe), "--work", str(self.root / "work")]
-        return [command, *where]
+        return [command, str(self.recipe), "--work", str(self.root / "work")]
 
     def run(self, command: str, *options: str) -> Result:
         return CliRunner().invoke(main, [*self.arguments(command), *options])
@@ -62,9 +67,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A family made by `tailor-compress family`. Tests must not change it."""
+    """A family made by `tailor-compress ladder`. Tests must not change it."""
     project = new_project(tmp_path_factory.mktemp("finished"))
-    result = project.run("family", "--lists", str(project.lists))
+    result = project.run("ladder", "--lists", str(project.lists))
     assert result.exit_code == 0, result.output
     return project
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import Project
+from conftest import Project, plain_table
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertForSequenceClassification
 
@@ -113,7 +113,7 @@ def test_folder_reloads_in_transformers_with_the_same_scores(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert next(model.parameters()).dtype == torch.float32
     view, seed = VIEWS["E"], dataset.snapshot.seed
-    (entry,) = [v for v in family_variants(space.family) if v.id == variant]
+    (entry,) = [v for v in family_variants(space.family, space.tried) if v.id == variant]
     expected = variant_scores(entry, dataset, "test", view, space.scores)
     for row, candidates in list(enumerate(dataset.lists["test"].tolist()))[:3]:
         query = view.query(dataset.items[candidates[0]].synopsis, seed)
@@ -134,7 +134,7 @@ def test_folder_reloads_in_transformers_with_the_same_scores(
 def test_quality_is_that_of_the_exported_weights(finished: Project, tmp_path: Path) -> None:
     space = finished.space
     dataset = space.dataset()
-    for variant in family_variants(space.family):
+    for variant in family_variants(space.family, space.tried):
         scores = variant_scores(variant, dataset, "test", VIEWS["B"], tmp_path)
         stated = manifest(finished, variant.id)["quality"]
         assert stated["ndcg10"] == pytest.approx(list_metrics(scores).ndcg10.mean(), abs=6e-5)
@@ -144,7 +144,7 @@ def test_quality_is_that_of_the_exported_weights(finished: Project, tmp_path: Pa
 
 def test_bf16_rounds_and_stays_near(finished: Project, tmp_path: Path) -> None:
     dataset = finished.space.dataset()
-    by_id = {v.id: v for v in family_variants(finished.space.family)}
+    by_id = {v.id: v for v in family_variants(finished.space.family, finished.space.tried)}
     exact, rounded = (
         variant_scores(by_id[name], dataset, "dev", VIEWS["B"], tmp_path)
         for name in ("teacher", "teacher-bf16")
@@ -166,7 +166,7 @@ def test_report_has_every_system_on_every_set(finished: Project) -> None:
 
 
 def test_the_tables_stand_in_the_readme(finished: Project) -> None:
-    text = (finished.space.family / "README.md").read_text()
+    text = plain_table((finished.space.family / "README.md").read_text())
     assert "| B | teacher-bf16 |" in text
     assert "old" not in text
     assert text.endswith("<!-- report: end -->\nend\n")

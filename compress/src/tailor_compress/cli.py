@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``tailor-compress COMMAND``, one command per stage and one for all."""
+"""The command line: ``tailor-compress COMMAND``."""
 
 import sys
 from collections.abc import Callable
@@ -16,46 +16,75 @@ from tailor_compress.data.views import VIEWS
 from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.report import markdown
 from tailor_compress.export.variant import MANIFEST
+from tailor_compress.ladder.run import Ladder, State
 from tailor_compress.quality import evaluate as evaluate_family
 from tailor_compress.quality import is_other_snapshot
 from tailor_compress.recipe import read_recipe
+from tailor_compress.tables import table
+from tailor_compress.training.device import DEVICES, use_device
 from tailor_compress.training.loop import use_threads
+from tailor_compress.training.processes import join_processes, leave_processes, rank
 from tailor_compress.workspace import Workspace
 
 _RECIPE = Path("models/packages/recipe.yaml")
-_WORK = Path(".cache/packages")
 _LISTS_HELP = "Read unpacked Packages and Translation-en from this folder instead of using apt."
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Print a line of progress, on standard error."""
     click.echo(message, err=True)
 
 
-def _command(body: Callable[..., None]) -> Callable[..., None]:
-    """Add --recipe and --work, open the workspace, and turn our errors into one line."""
+def one_line(body: Callable[..., None]) -> Callable[..., None]:
+    """Turn what a user can act on into one line and exit code 1."""
 
-    @click.option(
-        "--recipe",
-        type=click.Path(path_type=Path),
-        default=_RECIPE,
-        show_default=True,
-        help="The family's recipe; its folder is the family's folder.",
-    )
+    @wraps(body)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            body(*args, **options)
+        except TailorError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(
+                f"expected files to be read and written; got {error}; free or name another place"
+            ) from error
+        finally:
+            leave_processes()
+
+    return run
+
+
+def _command(body: Callable[..., None]) -> Callable[..., None]:
+    """Add the recipe and where it works, and open the workspace."""
+
+    @click.argument("recipe", type=click.Path(path_type=Path), default=_RECIPE)
+    @click.option("--profile", help="A profile of the recipe; works in folders of its own.")
     @click.option(
         "--work",
         type=click.Path(path_type=Path),
-        default=_WORK,
-        show_default=True,
-        help="Working data: archive lists, task, checkpoints, scores.",
+        help="Working data: archive lists, task, checkpoints, scores.  [default: .cache/FAMILY]",
     )
+    @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+    @click.option("--threads", type=int, help="Threads; those of the recipe by default.")
     @wraps(body)
-    def run(recipe: Path, work: Path, **options: Any) -> None:
-        try:
-            read = read_recipe(recipe)
-            use_threads(read.threads)
-            body(Workspace(read, recipe.parent, work), **options)
-        except TailorError as error:
-            raise click.ClickException(str(error)) from error
+    @one_line
+    def run(
+        recipe: Path,
+        profile: str | None,
+        work: Path | None,
+        device: str,
+        threads: int | None,
+        **options: Any,
+    ) -> None:
+        read = read_recipe(recipe, profile)
+        use_threads(threads or read.threads)
+        use_device(device)
+        join_processes()
+        name = read.family if profile is None else f"{read.family}-{profile}"
+        work = work or Path(".cache") / name
+        # A profile's family is for trying out: it does not overwrite the one beside the recipe.
+        family = recipe.parent if profile is None else work / "family"
+        body(Workspace(read, family, work), **options)
 
     return run
 
@@ -63,7 +92,7 @@ def _command(body: Callable[..., None]) -> Callable[..., None]:
 @click.group()
 @click.version_option(__version__)
 def main() -> None:
-    """Make a family of variants: data, trim, train, distil, export, evaluate.
+    """Make a family of variants from one fine-tuned BERT.
 
     Long work shows a progress bar on a terminal and JSON lines otherwise, on standard error.
     """
@@ -73,9 +102,9 @@ def main() -> None:
 
 def _describe(dataset: Dataset) -> None:
     snapshot = dataset.snapshot
-    _say(f"data {snapshot.id}: {snapshot.counts}")
+    say(f"data {snapshot.id}: {snapshot.counts}")
     for split, digest in snapshot.splits.items():
-        _say(f"  {split} {digest}")
+        say(f"  {split} {digest}")
 
 
 @main.command()
@@ -90,7 +119,7 @@ def data(space: Workspace, lists: Path | None) -> None:
     dataset = stages.make_data(space, lists)
     _describe(dataset)
     if is_other_snapshot(space, dataset.snapshot):
-        _say(
+        say(
             "warning: the archive changed since the family was measured; the sets were rebuilt "
             "and every variant is evaluated again"
         )
@@ -103,58 +132,78 @@ def data(space: Workspace, lists: Path | None) -> None:
 def trim(space: Workspace) -> None:
     """Trim the public checkpoint's vocabulary to what the training texts need."""
     done = stages.trim(space)
-    _say(
+    say(
         f"vocabulary {done.before} -> {done.after}; {done.pieces_per_word:.2f} pieces a word, "
         f"{100 * done.unknown_share:.3f} % unknown"
     )
 
 
-@main.command()
-@_command
-def train(space: Workspace) -> None:
-    """Fine-tune the teacher; continues from its last checkpoint."""
-    _say(f"teacher trained in {stages.train(space):.0f} s")
+def _states(states: list[State]) -> str:
+    rows = [
+        [
+            state.stage.id,
+            state.stage.recipe.method,
+            ", ".join(f"{role} {id_}" for role, id_ in state.stage.parents.items()),
+            state.word,
+            "" if state.wall_s is None else f"{state.wall_s:.0f}",
+        ]
+        for state in states
+    ]
+    return table(["stage", "method", "parents", "state", "seconds"], rows)
 
 
 @main.command()
+@click.option("--lists", type=click.Path(path_type=Path), help=_LISTS_HELP)
+@click.option("--only", multiple=True, help="Only this stage and its parents; may be repeated.")
+@click.option("--list", "list_", is_flag=True, help="Show the state of each stage and stop.")
+@click.option("--adopt", multiple=True, help="Take a stage's present result as up to date.")
+@click.option("--evaluate/--no-evaluate", default=True, help="Measure the variants at the end.")
 @_command
-def distil(space: Workspace) -> None:
-    """Distil the student from the teacher's scores; continues from its last checkpoint."""
-    _say(f"student distilled in {stages.distil(space):.0f} s")
+def ladder(
+    space: Workspace,
+    lists: Path | None,
+    only: tuple[str, ...],
+    list_: bool,
+    adopt: tuple[str, ...],
+    evaluate: bool,
+) -> None:
+    """Make a whole family: the stages of RECIPE in order, skipping what is up to date.
+
+    Each stage continues from its last checkpoint.
+    """
+    run = Ladder(space)
+    if rank() == 0:
+        stages.prepare(space, lists)
+    for id_ in adopt:
+        run.adopt(id_)
+    if list_ or adopt:
+        click.echo(_states([run.state(stage) for stage in run.stages]))
+        return
+    for id_ in only or [stage.id for stage in run.stages]:
+        say(f"stage {run.stage(id_).id}: {run.state(run.stage(id_)).word}")
+        run.make(id_)
+    if rank() == 0:
+        click.echo(_states([run.state(stage) for stage in run.stages]))
+        if evaluate:
+            click.echo(markdown(evaluate_family(space, space.recipe.evaluation.sets, "test")))
 
 
 @main.command()
 @click.option("--variant", "variants", multiple=True, help="Only this variant; may be repeated.")
 @_command
 def export(space: Workspace, variants: tuple[str, ...]) -> None:
-    """Write the family's folders: f16 weights, tokenizer, configuration, variant.json."""
-    for folder in stages.export(space, variants):
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        _say(f"{folder}: {size / 1e6:.1f} MB")
+    """Write the folders of finished stages again: weights, tokenizer, variant.json."""
+    Ladder(space).export(variants)
 
 
 @main.command()
-@click.option(
-    "--sets", default=",".join(VIEWS), show_default=True, help="Sets, with commas; B is always in."
-)
+@click.option("--sets", help="Sets, with commas; those of the recipe by default, B is always in.")
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True)
 @_command
-def evaluate(space: Workspace, sets: str, split: str) -> None:
+def evaluate(space: Workspace, sets: str | None, split: str) -> None:
     """Measure every variant, BM25 and chance; write report and qualities, print the tables."""
-    click.echo(markdown(evaluate_family(space, sets.split(","), split)))
-
-
-@main.command()
-@click.option("--lists", type=click.Path(path_type=Path), help=_LISTS_HELP)
-@_command
-def family(space: Workspace, lists: Path | None) -> None:
-    """Make the whole family: all stages in order, each continuing where it was cut off."""
-    _describe(stages.make_data(space, lists))
-    stages.trim(space)
-    stages.train(space)
-    stages.distil(space)
-    stages.export(space)
-    click.echo(markdown(evaluate_family(space, list(VIEWS), "test")))
+    chosen = space.recipe.evaluation.sets if sets is None else sets.split(",")
+    click.echo(markdown(evaluate_family(space, chosen, split)))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.floors import bm25_scores, random_scores
 from tailor_compress.evaluation.metrics import Floats
 from tailor_compress.evaluation.report import QUALITY_SET, make_report, markdown, quality
-from tailor_compress.evaluation.systems import family_variants, variant_scores
+from tailor_compress.evaluation.systems import Variant, family_variants, variant_scores
 from tailor_compress.export.variant import MANIFEST, read_manifest, write_json
 from tailor_compress.workspace import Workspace
 
@@ -43,23 +43,25 @@ def _order(sets: Sequence[str]) -> list[str]:
 def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any]:
     """Score every variant on ``sets`` (B always), write the report and, for test, the qualities.
 
-    Derived variants are scored on B only: they differ from their parents by rounding, which the
+    Load-time formats are scored on B only: they differ from their parents by rounding, which the
     other sets show no better, and which costs as much time as the parents do. Returns the report.
     Qualities are written from the test split only: dev is for choosing.
     """
     dataset: Dataset = space.dataset()
-    variants = family_variants(space.family)
+    queries = space.recipe.evaluation.queries
+    variants = family_variants(space.family, space.tried)
     scores: dict[str, dict[str, Floats]] = {}
     for name in _order(sets):
         view = VIEWS[name]
         systems = {
-            "random": random_scores(dataset, split),
-            "bm25": bm25_scores(dataset, split, view),
+            "random": random_scores(dataset, split)[:queries],
+            "bm25": bm25_scores(dataset, split, view)[:queries],
         }
         for variant in variants:
-            if variant.is_derived and name != QUALITY_SET:
-                continue
-            systems[variant.id] = variant_scores(variant, dataset, split, view, space.scores)
+            if name == QUALITY_SET or not is_format(variant):
+                systems[variant.id] = variant_scores(
+                    variant, dataset, split, view, space.scores, queries
+                )
         scores[name] = systems
     ordered = {name: scores[name] for name in VIEWS if name in scores}
     report = make_report(ordered, dataset.snapshot, split)
@@ -68,9 +70,16 @@ def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any
         update_readme(space.family / "README.md", markdown(report))
         for variant in variants:
             manifest = read_manifest(variant.folder)
-            manifest["quality"] = quality(report, dataset.snapshot, variant.id)
-            write_json(variant.folder / MANIFEST, manifest)
+            found = quality(report, dataset.snapshot, variant.id)
+            if manifest.get("quality") != found:
+                write_json(variant.folder / MANIFEST, {**manifest, "quality": found})
     return report
+
+
+def is_format(variant: Variant) -> bool:
+    """Whether a variant is its parent in another format and nothing else."""
+    derive = read_manifest(variant.folder).get("derive", {})
+    return "format" in derive and len(derive) == 2
 
 
 def update_readme(readme: Path, tables: str) -> None:

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recipe of a family: every choice and seed that its weights depend on."""
 
-import difflib
-import typing
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from tailor_compress.errors import TailorError
-from tailor_compress.training.loop import Schedule
-from tailor_compress.training.student import Distillation, StudentShape
+from tailor_compress.settings import nearest, parse
 
-T = TypeVar("T")
+# Keys of a stage that are the ladder's; all others are settings of its method.
+_STAGE_KEYS = ("id", "method", "parents", "seed", "ship")
+_PROFILES = "profiles"
 
 
 @dataclass(frozen=True)
@@ -26,35 +27,32 @@ class Start:
 
 
 @dataclass(frozen=True)
-class TeacherRecipe:
-    """The teacher's id and schedule."""
+class Evaluation:
+    """How much is measured: sets besides B, and queries (all when None) of test and dev."""
 
-    id: str
-    schedule: Schedule
-
-
-@dataclass(frozen=True)
-class StudentRecipe:
-    """The student's id, sizes, loss and schedule."""
-
-    id: str
-    shape: StudentShape
-    distillation: Distillation
-    schedule: Schedule
+    sets: tuple[str, ...] = ("A", "B")
+    queries: int | None = None
+    dev_queries: int = 300
 
 
 @dataclass(frozen=True)
-class DerivedRecipe:
-    """A variant without weights of its own: its parent's, in another format."""
+class StageRecipe:
+    """One model in the making: a method, its parents by role, its settings.
+
+    ``ship`` says whether it goes into the family's folder; others are measured all the same.
+    """
 
     id: str
-    parent: str
-    format: str
+    method: str
+    parents: dict[str, str] = field(default_factory=dict)
+    seed: int = 1
+    ship: bool = True
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One family. ``seed`` makes the data; each training has a seed of its own."""
+    """One family. ``seed`` makes the data; each stage has a seed of its own."""
 
     family: str
     license: str
@@ -64,59 +62,78 @@ class Recipe:
     threads: int
     max_len: int
     start: Start
-    teacher: TeacherRecipe
-    student: StudentRecipe
-    derived: tuple[DerivedRecipe, ...]
+    stages: tuple[StageRecipe, ...]
+    evaluation: Evaluation = Evaluation()
+
+    def stage(self, id_: str) -> StageRecipe:
+        """Return a stage. Raises TailorError for an unknown id."""
+        for one in self.stages:
+            if one.id == id_:
+                return one
+        known = [one.id for one in self.stages]
+        raise TailorError(f"a stage of the recipe, not `{id_}`", "none", nearest(id_, known))
 
 
-def _refuse(where: str, expected: str, got: str) -> TailorError:
-    return TailorError(f"{expected} at `{where}`", got, "correct the recipe")
+def _with_settings(stage: Any) -> Any:
+    """Gather the method's keys of a stage below `settings`."""
+    if not isinstance(stage, dict):
+        return stage
+    own = {key: stage[key] for key in _STAGE_KEYS if key in stage}
+    return {**own, "settings": {k: v for k, v in stage.items() if k not in _STAGE_KEYS}}
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return f"did you mean `{close[0]}`" if close else f"known keys: {', '.join(known)}"
+def _merged(base: Any, over: Any) -> Any:
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{key: _merged(base.get(key), one) for key, one in over.items()}}
+    return over
 
 
-def _value(kind: Any, value: Any, where: str) -> Any:
-    if is_dataclass(kind):
-        return _parse(typing.cast("type[Any]", kind), value, where)
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise _refuse(where, "a list", repr(value))
-        return tuple(
-            _value(typing.get_args(kind)[0], one, f"{where}[{i}]") for i, one in enumerate(value)
+def with_profile(record: Mapping[str, Any], profile: str | None) -> dict[str, Any]:
+    """Return the record of a recipe with one of its profiles applied, and without the others.
+
+    A profile overrides keys of the family; its `stages` map ids to settings to override, or to
+    false for stages to leave out; its `methods` override settings of every stage of a method.
+    """
+    result = copy.deepcopy(dict(record))
+    profiles = result.pop(_PROFILES, None) or {}
+    if profile is None:
+        return result
+    if not isinstance(profiles, dict) or profile not in profiles:
+        raise TailorError(
+            "a profile of the recipe", f"`{profile}`", nearest(profile, list(profiles) or ["none"])
         )
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise _refuse(where, f"a value of type {kind.__name__}", repr(value))
-    return value
+    over = dict(profiles[profile] or {})
+    by_stage, by_method = over.pop("stages", None) or {}, over.pop("methods", None) or {}
+    stages = result.get("stages") or []
+    ids = [one.get("id") for one in stages]
+    for id_ in by_stage:
+        if id_ not in ids:
+            raise TailorError(
+                f"stages of the recipe at `{_PROFILES}.{profile}.stages`",
+                f"`{id_}`",
+                nearest(id_, [str(one) for one in ids]),
+            )
+    result = {**result, **{key: _merged(result.get(key), one) for key, one in over.items()}}
+    result["stages"] = [
+        _merged(_merged(one, by_method.get(one.get("method"), {})), by_stage.get(one["id"]) or {})
+        for one in stages
+        if by_stage.get(one["id"]) is not False
+    ]
+    return result
 
 
-def _parse(kind: type[T], record: Any, where: str) -> T:
-    if not isinstance(record, dict):
-        raise _refuse(where, "a mapping", repr(record))
-    hints = typing.get_type_hints(kind)
-    for key in record:
-        if key not in hints:
-            raise _refuse(where, "known keys only", f"`{key}` ({_nearest(str(key), list(hints))})")
-    values = {}
-    for field in fields(kind):  # type: ignore[arg-type]
-        inner = f"{where}.{field.name}".lstrip(".")
-        if field.name in record:
-            values[field.name] = _value(hints[field.name], record[field.name], inner)
-        elif field.default is MISSING:
-            raise _refuse(inner, "a value", "none")
-    return kind(**values)
-
-
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, profile: str | None = None) -> Recipe:
     """Read a recipe. Raises TailorError naming the key that is unknown, missing or mistyped."""
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise TailorError(
-            f"a recipe in {path}", str(error), "name a YAML file with --recipe"
+            f"a recipe in {path}",
+            " ".join(str(error).split()),
+            "name a YAML file of a family",
         ) from error
-    return _parse(Recipe, record, "")
+    if isinstance(record, dict):
+        record = with_profile(record, profile)
+        if isinstance(record.get("stages"), list):
+            record["stages"] = [_with_settings(one) for one in record["stages"]]
+    return parse(Recipe, record, "")

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
@@ -17,6 +18,17 @@ VOCABULARY = "vocab.txt"
 _PAIR_SPECIALS = 3
 
 Ids = list[int]
+
+
+@dataclass(frozen=True)
+class Casing:
+    """What the tokenizer does to letters before it looks words up."""
+
+    lower_case: bool = True
+    strip_accents: bool = True
+
+
+UNCASED = Casing()
 
 
 def read_vocabulary(folder: Path) -> list[str]:
@@ -35,12 +47,15 @@ def read_vocabulary(folder: Path) -> list[str]:
     return tokens
 
 
-def make_tokenizer(tokens: Sequence[str]) -> Tokenizer:
-    """Return BERT's uncased WordPiece tokenizer over ``tokens`` (id = position)."""
+def make_tokenizer(tokens: Sequence[str], casing: Casing = UNCASED) -> Tokenizer:
+    """Return BERT's WordPiece tokenizer over ``tokens`` (id = position)."""
     ids = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token=UNK, max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=True
+        clean_text=True,
+        handle_chinese_chars=True,
+        strip_accents=casing.strip_accents,
+        lowercase=casing.lower_case,
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -53,16 +68,30 @@ def make_tokenizer(tokens: Sequence[str]) -> Tokenizer:
     return tokenizer
 
 
-def save_tokenizer(tokens: Sequence[str], folder: Path, max_len: int) -> None:
+def read_casing(folder: Path) -> Casing:
+    """Return the casing of a model folder; BERT's uncased one where it says nothing.
+
+    Accents are stripped when the folder says so, else when letters are lowered, as in BERT.
+    """
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    lower = bool(config.get("do_lower_case", True))
+    strip = config.get("strip_accents")
+    return Casing(lower, lower if strip is None else bool(strip))
+
+
+def save_tokenizer(
+    tokens: Sequence[str], folder: Path, max_len: int, casing: Casing = UNCASED
+) -> None:
     """Write vocab.txt and the files from which transformers makes the same tokenizer."""
     (folder / VOCABULARY).write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    make_tokenizer(tokens).save(str(folder / "tokenizer.json"))
+    make_tokenizer(tokens, casing).save(str(folder / "tokenizer.json"))
     named = {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK}
     special = {f"{name}_token": token for name, token in named.items()}
     config = {
         "tokenizer_class": "BertTokenizer",
-        "do_lower_case": True,
-        "strip_accents": True,
+        "do_lower_case": casing.lower_case,
+        "strip_accents": casing.strip_accents,
         "tokenize_chinese_chars": True,
         "model_max_length": max_len,
         **special,

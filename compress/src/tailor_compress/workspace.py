@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are: the family's folder (committed) and the working data beside it (not)."""
+"""Where a family in the making keeps its things."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,11 @@ from tailor_compress.text import PairLayout, read_vocabulary
 
 @dataclass(frozen=True)
 class Workspace:
-    """A recipe with its two folders; ``family`` holds the recipe and the exported variants."""
+    """The folders of one recipe.
+
+    ``family`` holds what is committed, ``work`` what can be made again: archive lists, task,
+    checkpoints, f32 weights, scores.
+    """
 
     recipe: Recipe
     family: Path
@@ -20,46 +24,61 @@ class Workspace:
 
     @property
     def archive(self) -> Path:
-        """Private state of apt."""
+        """Folder of apt's lists."""
         return self.work / "apt"
 
     @property
     def data(self) -> Path:
-        """The task: items, lists, hard negatives."""
+        """Folder of the task."""
         return self.work / "data"
 
     @property
-    def start(self) -> Path:
-        """The trimmed checkpoint, and with it the family's vocabulary."""
-        return self.work / "start"
-
-    @property
     def checkpoint_cache(self) -> Path:
-        """Downloaded checkpoints."""
+        """Folder of the downloaded public checkpoint."""
         return self.work / "checkpoint"
 
     @property
+    def start(self) -> Path:
+        """Folder of the trimmed checkpoint; also the family's tokenizer."""
+        return self.work / "start"
+
+    @property
     def teacher_scores(self) -> Path:
-        """Scores that the student learns from."""
+        """Folder of teachers' scores of training lists."""
         return self.work / "teacher-scores"
 
     @property
     def scores(self) -> Path:
-        """Scores of evaluated variants."""
+        """Folder of scores of test sets."""
         return self.work / "scores"
 
     @property
+    def tried(self) -> Path:
+        """Folder of the variants that are measured but not shipped, in the family's form."""
+        return self.work / "tried"
+
+    @property
     def report(self) -> Path:
-        """Results of the last evaluation, with the snapshot they were measured on."""
+        """The family's report, as JSON."""
         return self.family / "report.json"
 
-    def training(self, variant: str) -> Path:
-        """Return the file with the state of a training, from which it resumes."""
-        return self.work / "training" / f"{variant}.pt"
+    @property
+    def record(self) -> Path:
+        """The record of the stages that are done, by id; committed with the family."""
+        return self.family / "stages.json"
 
-    def trained(self, variant: str) -> Path:
-        """Return the folder with a finished training's f32 weights."""
-        return self.work / "trained" / variant
+    def checkpoint(self, stage: str) -> Path:
+        """Return the file with the state of a training in progress."""
+        return self.work / "training" / f"{stage}.pt"
+
+    def trained(self, stage: str) -> Path:
+        """Return the folder with a finished stage's f32 weights and record."""
+        return self.work / "trained" / stage
+
+    def bundle(self, stage: str) -> Path:
+        """Return the folder of a stage's variant as the server reads it."""
+        ship = self.recipe.stage(stage).ship
+        return (self.family if ship else self.tried) / stage
 
     def dataset(self) -> Dataset:
         """Return the task. Raises TailorError when it was not made yet."""

@@ -22,7 +22,7 @@ from tailor_compress.data.items import SPLITS, Item, make_items
 from tailor_compress.data.package import Package
 from tailor_compress.errors import TailorError
 
-_ITEMS, _ARRAYS, _SNAPSHOT = "items.jsonl", "lists.npz", "snapshot.json"
+_ITEMS, _ARRAYS, SNAPSHOT = "items.jsonl", "lists.npz", "snapshot.json"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Dataset:
     def save(self, folder: Path) -> None:
         """Write the task below ``folder``; the snapshot record last, as the mark of completion."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _SNAPSHOT).unlink(missing_ok=True)
+        (folder / SNAPSHOT).unlink(missing_ok=True)
         with (folder / _ITEMS).open("w", encoding="utf-8") as out:
             for item in self.items:
                 out.write(json.dumps(asdict(item), ensure_ascii=False) + "\n")
@@ -79,12 +79,12 @@ class Dataset:
             dev=self.lists["dev"],
             test=self.lists["test"],
         )
-        (folder / _SNAPSHOT).write_text(json.dumps(asdict(self.snapshot), indent=1) + "\n")
+        (folder / SNAPSHOT).write_text(json.dumps(asdict(self.snapshot), indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
         """Read the task back. Raises TailorError when ``folder`` holds none."""
-        snapshot = Snapshot.read(folder / _SNAPSHOT)
+        snapshot = Snapshot.read(folder / SNAPSHOT)
         with (folder / _ITEMS).open(encoding="utf-8") as lines:
             records = [json.loads(line) for line in lines]
         items = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of a family: every system on every set, with intervals and paired tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from tailor_compress.data.dataset import Snapshot
 from tailor_compress.evaluation.bootstrap import interval, paired
 from tailor_compress.evaluation.metrics import Floats, Metrics, list_metrics
+from tailor_compress.tables import table
 
 # The set whose nDCG@10 is a variant's quality.
 QUALITY_SET = "B"
@@ -74,11 +75,6 @@ def quality(report: Json, snapshot: Snapshot, system: str) -> Json:
     }
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
 def _figure(row: Json, name: str) -> str:
     low, high = row[f"{name}_ci95"]
     return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
@@ -105,8 +101,8 @@ def markdown(report: Json) -> str:
         [
             f"Data: release {data['release']}, corpus `{data['corpus'][:16]}`, "
             f"{report['split']} split `{data['splits'][report['split']][:16]}`.",
-            _table(["set", "system", "queries", "nDCG@10", "MRR@10", "accuracy@1"], results),
+            table(["set", "system", "queries", "nDCG@10", "MRR@10", "accuracy@1"], results),
             "Paired differences of nDCG@10 (bootstrap over queries, two-sided p):",
-            _table(["set", "systems", "difference", "p"], comparisons),
+            table(["set", "systems", "difference", "p"], comparisons),
         ]
     )

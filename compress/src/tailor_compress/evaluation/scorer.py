@@ -31,28 +31,28 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def score_pairs(
-    model: BertForSequenceClassification, pairs: Sequence[Pair], apply: Apply, stage: str
+    model: BertForSequenceClassification,
+    pairs: Sequence[Pair],
+    apply: Apply,
+    stage: str,
+    score_index: int = 0,
 ) -> NDArray[np.float32]:
-    """Return the raw scores [len(pairs)]; ``apply`` is the format of the encoder's products."""
+    """Return the raw scores [len(pairs)]; ``apply`` is the format of the encoder's products.
+
+    ``score_index`` is the output that is the score, of a model with several.
+    """
     scores = np.empty(len(pairs), dtype=np.float32)
     with torch.inference_mode(), Progress(stage, len(pairs), unit="pair") as progress:
         for batch in _batches([len(ids) for ids, _ in pairs]):
             found = logits(model, pad([pairs[i] for i in batch]), apply)
-            scores[batch] = found.float().numpy()
+            found = found if found.ndim == 1 else found[:, score_index]
+            scores[batch] = found.float().cpu().numpy()
             progress.advance(len(batch))
     return scores
 
 
-def score_view(
-    model: BertForSequenceClassification,
-    dataset: Dataset,
-    split: str,
-    view: View,
-    layout: PairLayout,
-    apply: Apply,
-    stage: str,
-) -> NDArray[np.float64]:
-    """Return the scores [queries, 32] of one test set, the right document in column 0."""
+def view_pairs(dataset: Dataset, split: str, view: View, layout: PairLayout) -> list[Pair]:
+    """Return the pairs of one test set, list by list, the right document first in each."""
     items, lists = dataset.items, dataset.lists[split]
     tokenizer = make_tokenizer(layout.tokens)
     shown = sorted(set(lists.ravel().tolist()))
@@ -62,10 +62,8 @@ def score_view(
     queries = encode_texts(
         tokenizer, [view.query(items[q].synopsis, seed) for q in lists[:, 0].tolist()]
     )
-    pairs = [
+    return [
         layout.join(query, documents[i])
         for query, row in zip(queries, lists.tolist(), strict=True)
         for i in row
     ]
-    scores = score_pairs(model, pairs, apply, stage)
-    return scores.astype(np.float64).reshape(lists.shape)

@@ -36,7 +36,12 @@ def bf16_products(linear: nn.Linear, x: Tensor) -> Tensor:
         return nn.functional.linear(x.bfloat16().float(), rounded, linear.bias)
 
 
-_FORMATS: dict[str, Apply] = {"f32": plain, "bf16": bf16_products}
+def f16_products(linear: nn.Linear, x: Tensor) -> Tensor:
+    """Round the weights to f16, multiply and add in f32."""
+    return nn.functional.linear(x, linear.weight.half().float(), linear.bias)
+
+
+_FORMATS: dict[str, Apply] = {"f32": plain, "bf16": bf16_products, "f16": f16_products}
 
 
 def products(name: str) -> Apply:

@@ -16,6 +16,7 @@ from transformers import BertForSequenceClassification
 from tailor_compress.errors import TailorError
 from tailor_compress.progress import Progress
 from tailor_compress.training.optimizer import MasterAdamW, learning_rate
+from tailor_compress.training.processes import average, from_first, processes, rank
 
 # Returns the loss of one step, given its number; draws its own lists.
 Objective = Callable[[int], Tensor]
@@ -66,9 +67,10 @@ def _write(path: Path, state: dict[str, Any]) -> None:
 
 
 def _resume(path: Path, optimizer: MasterAdamW, identity: str) -> tuple[int, float]:
-    if not path.is_file():
+    state = torch.load(path, weights_only=True, map_location="cpu") if path.is_file() else None
+    state = from_first(state if rank() == 0 else None)
+    if state is None:
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
     if state["identity"] != identity:
         raise TailorError(
             f"a checkpoint of this training in {path}",
@@ -92,7 +94,12 @@ def train(
     because step n depends only on the weights and on n. The last checkpoint is kept: a repeated
     call returns at once with the finished weights. Raises TailorError for a checkpoint of other
     settings, and when the loss is not a number.
+
+    With several processes (training/processes.py) step n of process r is asked for as number
+    n * processes + r, so that an objective that draws by number draws different lists in each;
+    the gradients are averaged, and every process ends with the same weights.
     """
+    count = processes()
     set_precision(model, schedule.precision)
     model.train(False)
     parameters = list(model.parameters())
@@ -105,21 +112,23 @@ def train(
     smoothed: float | None = None
     with Progress(stage, schedule.steps, start=first, unit="step") as progress:
         for step in range(first, schedule.steps):
-            loss = objective(step)
+            loss = objective(step * count + rank())
             value = float(loss.detach())
             if value != value:
                 raise TailorError(
                     f"a finite loss at step {step} of {stage}",
                     "NaN",
-                    "lower `learning_rate` in the recipe and delete the checkpoint",
+                    "lower `learning_rate` and delete the checkpoint",
                 )
             loss.backward()
             rate = learning_rate(step, schedule.steps, schedule.learning_rate, schedule.warmup)
+            average(p.grad for p in parameters if p.grad is not None)
             norm = optimizer.step(rate)
             smoothed = value if smoothed is None else 0.98 * smoothed + 0.02 * value
             progress.advance(1, loss=smoothed, grad_norm=norm)
             done = step + 1
-            if done % schedule.checkpoint_steps == 0 or done == schedule.steps:
+            due = done % schedule.checkpoint_steps == 0 or done == schedule.steps
+            if due and rank() == 0:
                 wall = spent + time.monotonic() - began
                 record = {"identity": identity, "step": done, "wall_s": wall}
                 _write(checkpoint, {**record, "optimizer": optimizer.state()})

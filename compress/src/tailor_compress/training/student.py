@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
+from tailor_compress.method import Lists
 from tailor_compress.model.forward import logits
-from tailor_compress.training.corpus import TrainingCorpus
 from tailor_compress.training.lists import score_lists
 from tailor_compress.training.loop import Schedule, train
 from tailor_compress.training.losses import listwise, listwise_distillation
@@ -102,7 +102,7 @@ def new_student(
 
 def distil_student(
     student: BertForSequenceClassification,
-    corpus: TrainingCorpus,
+    corpus: Lists,
     scores: NDArray[np.float32],
     settings: Distillation,
     schedule: Schedule,

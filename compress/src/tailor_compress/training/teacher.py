@@ -3,12 +3,11 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from transformers import BertForSequenceClassification
 
+from tailor_compress.method import Lists
 from tailor_compress.model.forward import logits
-from tailor_compress.training.corpus import TrainingCorpus
 from tailor_compress.training.lists import score_lists
 from tailor_compress.training.loop import Schedule, train
 from tailor_compress.training.losses import listwise
@@ -18,21 +17,17 @@ _BUCKET = 32
 
 
 def train_teacher(
-    start: Path, corpus: TrainingCorpus, schedule: Schedule, checkpoint: Path
-) -> tuple[BertForSequenceClassification, float]:
-    """Return the teacher in f32 and the seconds it took; listwise softmax on the right document.
+    model: BertForSequenceClassification, lists: Lists, schedule: Schedule, checkpoint: Path
+) -> float:
+    """Train ``model`` in place, listwise softmax on the right document; return the seconds.
 
-    ``start`` is the folder that trimming wrote. No dropout: one epoch sees every query once, and
-    documents change their view from list to list.
+    No dropout: one epoch sees every query once, and documents change their view from list to
+    list.
     """
-    torch.manual_seed(schedule.seed)
-    model = BertForSequenceClassification.from_pretrained(start)
 
     def objective(step: int) -> Tensor:
-        drawn = corpus.lists(step * schedule.lists_per_step, schedule.lists_per_step)
-        return listwise(
-            score_lists([one.pairs for one in drawn], _BUCKET, lambda batch: logits(model, batch))
-        )
+        first = step * schedule.lists_per_step
+        drawn = [lists.drawn(n).pairs for n in range(first, first + schedule.lists_per_step)]
+        return listwise(score_lists(drawn, _BUCKET, lambda batch: logits(model, batch)))
 
-    wall_s = train(model, objective, schedule, checkpoint, "teacher")
-    return model, wall_s
+    return train(model, objective, schedule, checkpoint, "teacher")

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import BertForSequenceClassification
 
-from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.scorer import score_pairs
+from tailor_compress.method import Lists
 from tailor_compress.model.forward import plain
-from tailor_compress.training.corpus import LIST, TrainingCorpus
 from tailor_compress.training.loop import set_precision
+from tailor_compress.training.processes import processes, rank, wait_for_all
 
 # Lists scored between two writes: a kill costs at most a minute of scoring.
 _CHUNK = 2048
@@ -30,36 +30,36 @@ def weights_digest(model: BertForSequenceClassification) -> str:
 
 def teacher_scores(
     teacher: BertForSequenceClassification,
-    corpus: TrainingCorpus,
-    lists: int,
+    lists: Lists,
+    count: int,
     precision: str,
     folder: Path,
 ) -> NDArray[np.float32]:
-    """Return [lists, candidates] scores of the corpus's first ``lists`` lists.
+    """Return [count, lists.size] scores of the first ``count`` lists.
 
     ``teacher`` is put into ``precision``: bf16 is about three times as fast, and its rounding is
-    far below the noise of a student. Chunks found in ``folder`` are read instead of computed.
-    Raises TailorError when a chunk there has another shape.
+    far below the noise of a student. Chunks found in ``folder`` are read instead of computed, and
+    lengthened when more of their lists are wanted. Processes of one torchrun share the chunks and
+    need a folder that all of them see.
     """
     torch.manual_seed(0)
     name = weights_digest(teacher)[:12]
     set_precision(teacher, precision)
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = []
-    for first in range(0, lists, _CHUNK):
-        count = min(_CHUNK, lists - first)
-        path = folder / f"{name}-{corpus.id}-{precision}-{first}.npy"
-        if not path.is_file():
-            pairs = [pair for one in corpus.lists(first, count) for pair in one.pairs]
-            stage = f"teacher scores {first + count}/{lists}"
-            found = score_pairs(teacher, pairs, plain, stage).reshape(count, LIST)
+    firsts = range(0, count, _CHUNK)
+    paths = [folder / f"{name}-{lists.id}-{precision}-{first}.npy" for first in firsts]
+    wanted = [min(_CHUNK, count - first) for first in firsts]
+    for n, (first, path, size) in enumerate(zip(firsts, paths, wanted, strict=True)):
+        if n % processes() != rank():
+            continue
+        kept = np.load(path) if path.is_file() else np.empty((0, lists.size), dtype=np.float32)
+        if len(kept) < size:
+            missing = range(first + len(kept), first + size)
+            pairs = [pair for number in missing for pair in lists.drawn(number).pairs]
+            stage = f"teacher scores {first + size}/{count}"
+            found = score_pairs(teacher, pairs, plain, stage).reshape(-1, lists.size)
             partial = path.with_suffix(".partial.npy")
-            np.save(partial, found)
+            np.save(partial, np.concatenate([kept, found]))
             partial.replace(path)
-        chunk = np.load(path)
-        if len(chunk) < count:
-            raise TailorError(
-                f"{count} lists in {path}", str(len(chunk)), "delete the file to score again"
-            )
-        chunks.append(chunk[:count])
-    return np.concatenate(chunks)
+    wait_for_all()
+    return np.concatenate([np.load(path)[:size] for path, size in zip(paths, wanted, strict=True)])
