@@ -2,17 +2,16 @@
 """Elastic models: slices are the masked whole, rewiring changes nothing, training resumes."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from tiny_context import TinyContext, TinyLists, tiny_model
 from torch import Tensor, nn
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
 from tailor_compress.elastic.distillation import (
     Passed,
@@ -34,9 +33,8 @@ from tailor_compress.elastic.subnetworks import (
 from tailor_compress.elastic.train import Distillation, Sampling, Trainer
 from tailor_compress.elastic.view import view
 from tailor_compress.errors import TailorError
-from tailor_compress.method import Lists
 from tailor_compress.model.cut import LayerCut, cut_model
-from tailor_compress.model.forward import Apply, logits, pad, plain
+from tailor_compress.model.forward import logits, pad, plain
 from tailor_compress.training.corpus import CandidateList
 from tailor_compress.training.loop import Schedule
 from tailor_compress.training.losses import listwise, listwise_distillation
@@ -45,73 +43,14 @@ _HEADS, _SIZE, _NEURONS, _LAYERS = 4, 4, 24, 3
 
 
 def _model() -> BertForSequenceClassification:
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {
-        "vocab_size": 30,
-        "hidden_size": _HEADS * _SIZE,
-        "num_hidden_layers": _LAYERS,
-        "num_attention_heads": _HEADS,
-        "intermediate_size": _NEURONS,
-        "max_position_embeddings": 16,
-        "num_labels": 1,
-        "initializer_range": 0.3,
-    }
-    model = BertForSequenceClassification(BertConfig(**sizes))
-    model.train(False)
-    return model
+    return tiny_model(layers=_LAYERS)
 
 
-@dataclass(frozen=True)
-class MadeUpLists:
-    """Lists of three random pairs."""
-
-    id: str = "made-up"
-    size: int = 3
-
-    def __len__(self) -> int:
-        return 100
-
-    def drawn(self, number: int) -> CandidateList:
-        rng = np.random.default_rng([7, number])
-        query = rng.integers(5, 30, 3).tolist()
-        documents = [rng.integers(5, 30, 2 + int(rng.integers(6))).tolist() for _ in range(3)]
-        documents[0][:2] = query[:2]
-        return CandidateList([([2, *query, 3, *d, 3], 5) for d in documents])
+def _context(folder: Path) -> TinyContext:
+    return TinyContext(folder / "state.pt", _model())
 
 
-@dataclass(frozen=True)
-class FakeContext:
-    """A context of made-up lists whose quality is a mean score."""
-
-    folder: Path
-    id: str = "tiny-elastic"
-    seed: int = 1
-    data_id: str = "made-up"
-
-    @property
-    def lists(self) -> Lists:
-        return MadeUpLists()
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "state.pt"
-
-    def parent(self, role: str = "base") -> BertForSequenceClassification:
-        assert role in Elastic.roles
-        return _model()
-
-    def scores(self, role: str, lists: Lists, count: int) -> NDArray[np.float32]:
-        raise AssertionError(f"not needed: {role} {lists.id} {count}")
-
-    def dev_lists(self, count: int) -> Sequence[CandidateList]:
-        return [MadeUpLists().drawn(1000 + n) for n in range(count)]
-
-    def dev_quality(self, model: BertForSequenceClassification, apply: Apply = plain) -> float:
-        with torch.no_grad():
-            return float(logits(model, _BATCH, apply).mean())
-
-
-_BATCH = pad(MadeUpLists().drawn(0).pairs)
+_BATCH = pad(TinyLists().drawn(0).pairs)
 _TINY = Elastic(
     widths=(1.0, 0.5),
     depths=(1.0, 0.67),
@@ -182,7 +121,7 @@ def test_a_slice_and_a_view_are_the_masked_whole(part: SubNetwork) -> None:
 
 def test_importance_is_the_gradient_of_masks() -> None:
     model = _model()
-    pairs = MadeUpLists().drawn(3).pairs
+    pairs = TinyLists().drawn(3).pairs
     heads = torch.ones(_LAYERS, _HEADS, requires_grad=True)
     inner = torch.ones(_LAYERS, _NEURONS, requires_grad=True)
     layers: Any = model.bert.encoder.layer
@@ -210,10 +149,10 @@ def test_importance_is_the_gradient_of_masks() -> None:
 
 def test_rewiring_changes_the_order_and_not_the_scores() -> None:
     model = _model()
-    found = importances(model, FakeContext(Path()).dev_lists(2))
+    found = importances(model, _context(Path()).dev_lists(2))
     rewired = rewire(model, found)
     assert torch.allclose(logits(rewired, _BATCH), logits(model, _BATCH), atol=1e-5)
-    again = importances(rewired, FakeContext(Path()).dev_lists(2))
+    again = importances(rewired, _context(Path()).dev_lists(2))
     for before, after in zip(found, again, strict=True):
         assert torch.all(after.heads[:-1] >= after.heads[1:] - 1e-6)
         expected = torch.sort(before.neurons, descending=True).values
@@ -259,7 +198,7 @@ def test_the_distance_counts_tokens_and_not_padding() -> None:
 
 @pytest.mark.parametrize("every_token", [True, False])
 def test_a_run_gives_the_scores_of_the_model_and_all_states(every_token: bool) -> None:
-    lists = [MadeUpLists().drawn(n).pairs for n in range(3)]
+    lists = [TinyLists().drawn(n).pairs for n in range(3)]
     found = run_lists(_model(), lists, every_token)
     expected = torch.stack([logits(_model(), pad(one)) for one in lists])
     assert torch.allclose(found.scores, expected, atol=1e-5)
@@ -283,7 +222,7 @@ def test_a_step_draws_the_largest_the_smallest_and_some_between() -> None:
 
 
 def _train(model: BertForSequenceClassification, folder: Path, same_width: bool) -> float:
-    trainer = Trainer(model, _table(), MadeUpLists(), Sampling(1, 1.0), folder / "state.pt")
+    trainer = Trainer(model, _table(), TinyLists(), Sampling(1, 1.0), folder / "state.pt")
     settings = Distillation(2.0, 0.5, every_token=True, same_width=same_width)
     schedule = Schedule(1, 2, 1e-3, seed=1, precision="f32", checkpoint_steps=1)
     return trainer.distil("test", _table().all(), settings, schedule, first=0)
@@ -293,14 +232,15 @@ def _train(model: BertForSequenceClassification, folder: Path, same_width: bool)
 def test_a_steps_loss_is_the_mean_over_its_parts(
     same_width: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = [MadeUpLists().drawn(n).pairs for n in range(2)]
+    pairs = [TinyLists().drawn(n).pairs for n in range(2)]
     table, losses = _table(), []
     for part in Sampling(1, 1.0).drawn(table.all(), 1, 0):
         width = part.width if same_width else table.widths[0]
         taught = run_lists(view(_model(), SubNetwork(width, table.depths[0])), pairs, True)
         found = run_lists(view(_model(), part), pairs, True)
         distance = hidden_distance(found, taught, matched_states(part, 3))
-        losses.append(listwise_distillation(found.scores, taught.scores, 2.0) + 0.5 * distance)
+        kl = listwise_distillation(found.scores, taught.scores, 2.0)
+        losses.append(float((kl + 0.5 * distance).detach()))
     values: list[float] = []
 
     def spy(_: object, objective: Callable[[int], Tensor], *__: object) -> float:
@@ -309,11 +249,11 @@ def test_a_steps_loss_is_the_mean_over_its_parts(
 
     monkeypatch.setattr("tailor_compress.elastic.train.train", spy)
     _train(_model(), tmp_path, same_width)
-    assert values == [pytest.approx(math.fsum(float(one) for one in losses) / 3, rel=1e-4)]
+    assert values == [pytest.approx(math.fsum(losses) / 3, rel=1e-4)]
 
 
 def test_training_brings_sub_networks_to_the_teacher(tmp_path: Path) -> None:
-    lists, table = MadeUpLists(), make_table(_model(), (1.0, 0.5), (1.0,))
+    lists, table = TinyLists(), make_table(_model(), (1.0, 0.5), (1.0,))
     pairs = [lists.drawn(n).pairs for n in range(50, 70)]
     small = table.wide()[-1]
 
@@ -334,7 +274,7 @@ def test_training_brings_sub_networks_to_the_teacher(tmp_path: Path) -> None:
 
 
 def test_the_method_makes_an_elastic_variant_and_resumes(tmp_path: Path) -> None:
-    made = _TINY.make(FakeContext(tmp_path))
+    made = _TINY.make(_context(tmp_path))
     assert made.model is not None
     assert [one.name for one in made.steps] == [
         "elastic_rewire",
@@ -344,13 +284,13 @@ def test_the_method_makes_an_elastic_variant_and_resumes(tmp_path: Path) -> None
     ]
     table = make_table(_model(), _TINY.widths, _TINY.depths)
     assert made.manifest == {"elastic": table.manifest()}
-    measured = measure_parts(made.model, table, FakeContext(tmp_path).dev_quality)
+    measured = measure_parts(made.model, table, _context(tmp_path).dev_quality)
     assert [one.part for one in measured] == table.all()
     assert measured[0].weights > measured[1].weights > measured[-1].weights
     assert "| 0.5 | 0.67 | 2 | 12 | 0, 1 |" in quality_table(measured)
 
-    again = _TINY.make(FakeContext(tmp_path / "again")).model
-    continued = _TINY.make(FakeContext(tmp_path)).model
+    again = _TINY.make(_context(tmp_path / "again")).model
+    continued = _TINY.make(_context(tmp_path)).model
     for other in (again, continued):
         assert other is not None
         for name, tensor in other.state_dict().items():
@@ -360,20 +300,20 @@ def test_the_method_makes_an_elastic_variant_and_resumes(tmp_path: Path) -> None
 def test_a_training_that_was_cut_off_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = _TINY.make(FakeContext(tmp_path / "whole")).model
-    drawn = MadeUpLists.drawn
+    whole = _TINY.make(_context(tmp_path / "whole")).model
+    drawn = TinyLists.drawn
 
-    def failing(self: MadeUpLists, number: int) -> CandidateList:
+    def failing(self: TinyLists, number: int) -> CandidateList:
         # List 9 belongs to step 1 of the depth stage, after its first checkpoint.
         if number == 9:
             raise KeyboardInterrupt
         return drawn(self, number)
 
-    monkeypatch.setattr(MadeUpLists, "drawn", failing)
+    monkeypatch.setattr(TinyLists, "drawn", failing)
     with pytest.raises(KeyboardInterrupt):
-        _TINY.make(FakeContext(tmp_path / "cut"))
+        _TINY.make(_context(tmp_path / "cut"))
     monkeypatch.undo()
-    resumed = _TINY.make(FakeContext(tmp_path / "cut")).model
+    resumed = _TINY.make(_context(tmp_path / "cut")).model
     assert whole is not None
     assert resumed is not None
     for name, tensor in resumed.state_dict().items():
@@ -390,4 +330,4 @@ def test_a_training_that_was_cut_off_goes_on_where_it_stopped(
 )
 def test_impossible_settings_are_refused(wrong: Elastic, tmp_path: Path) -> None:
     with pytest.raises(TailorError, match="correct the settings"):
-        wrong.make(FakeContext(tmp_path))
+        wrong.make(_context(tmp_path))

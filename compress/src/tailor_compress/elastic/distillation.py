@@ -67,12 +67,13 @@ def matched_states(part: SubNetwork, layers: int) -> list[tuple[int, int]]:
 def _mean_square(
     student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor]
 ) -> Tensor:
+    """Squares in the type of the states: a loss needs no more, and f32 copies take longer."""
     total = torch.zeros(())
     count = 0.0
     for ours, theirs, mask in zip(student, teacher, masks, strict=True):
-        used = mask[:, : ours.shape[1], None]
-        total = total + ((ours.float() - theirs.float()) * used).square().sum()
-        count += float(used.sum()) * ours.shape[-1]
+        used = mask[:, : ours.shape[1], None].to(ours.dtype)
+        total = total + ((ours - theirs) * used).square().sum(dtype=torch.float32)
+        count += float(used.sum(dtype=torch.float32)) * ours.shape[-1]
     return total / count
 
 
