@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tailor_compress.errors import TailorError
 from tailor_compress.model.forward import Apply, plain
+from tailor_compress.quantization.quantizer import int8_products, with_stored
 
 
 @contextmanager
@@ -41,11 +42,19 @@ def f16_products(linear: nn.Linear, x: Tensor) -> Tensor:
     return nn.functional.linear(x, linear.weight.half().float(), linear.bias)
 
 
-_FORMATS: dict[str, Apply] = {"f32": plain, "bf16": bf16_products, "f16": f16_products}
+_FORMATS: dict[str, Apply] = {
+    "f32": plain,
+    "bf16": bf16_products,
+    "f16": f16_products,
+    "int8": int8_products,
+}
 
 
 def products(name: str) -> Apply:
-    """Return how a format applies a Linear. Raises TailorError for an unknown one."""
+    """Return how a format applies a Linear; stored codes stay integers in each.
+
+    Raises TailorError for an unknown one.
+    """
     if name not in _FORMATS:
         raise TailorError(f"a format out of {', '.join(_FORMATS)}", name, "correct `format`")
-    return _FORMATS[name]
+    return with_stored(_FORMATS[name])
