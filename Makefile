@@ -73,6 +73,7 @@ bench-service: build  ## service at saturation, idle latency, start
 
 goldens: setup-python  ## recreate tests/golden from PyTorch
 	.venv/bin/python tools/make_goldens.py
+	.venv/bin/python tools/make_linear_golden.py
 
 fuzz:  ## 60 s of each fuzz target
 	tools/setup.sh build lint

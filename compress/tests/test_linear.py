@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The linear floor: its loss, its fit, and the variant that it leaves."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
 from tailor_compress.linear.method import LinearFloor
@@ -52,12 +52,10 @@ class _Context:
     lists: Lists = field(default_factory=_Synonyms)
     checkpoint: Path = Path("unused")
     data_id: str = "made-up"
+    tokens: Sequence[str] = tuple(f"word{i}" for i in range(_VOCAB))
 
     def parent(self, role: str = "base") -> BertForSequenceClassification:
-        assert role == "teacher"
-        sizes: dict[str, Any] = {"hidden_size": 4, "num_hidden_layers": 1, "intermediate_size": 4}
-        heads: dict[str, Any] = {"num_attention_heads": 1, "num_labels": 1}
-        return BertForSequenceClassification(BertConfig(vocab_size=_VOCAB, **sizes, **heads))
+        raise AssertionError(f"scores are enough, nobody needs the model of {role}")
 
     def scores(self, role: str, lists: Lists, count: int) -> NDArray[np.float32]:
         assert role == "teacher"
@@ -124,7 +122,7 @@ def test_what_is_made_is_a_small_variant_without_a_model(made: Made, tmp_path: P
     assert not is_linear({"arch": {"kind": "bert"}})
     types = {name: (tensor.dtype, list(tensor.shape)) for name, tensor in made.tensors.items()}
     assert types == {
-        "linear.dense.weight": (torch.float32, [16]),
+        "linear.dense.weight": (torch.float16, [16]),
         "linear.hashed.weight": (torch.float16, [4096]),
         "linear.idf": (torch.float16, [_VOCAB]),
     }
@@ -132,6 +130,15 @@ def test_what_is_made_is_a_small_variant_without_a_model(made: Made, tmp_path: P
     pair = _Context().lists.drawn(0).pairs[0]
     expected = from_tensors(made.manifest["arch"], made.tensors).score(*pair)
     assert load_scorer(tmp_path, made.manifest).score(*pair) == expected
+
+
+def test_the_servers_golden_scores_are_those_of_this_package() -> None:
+    case = Path(__file__).parents[2] / "tests" / "golden" / "linear"
+    golden = json.loads((case / "golden.json").read_text())
+    scorer = load_scorer(case / "model", json.loads((case / "model/variant.json").read_text()))
+    for row, expected in zip(golden["sequences"], golden["outputs"], strict=True):
+        first = row["token_type_ids"].count(0)
+        assert scorer.score(row["token_ids"], first) == pytest.approx(expected[0], abs=1e-9)
 
 
 def test_tensors_that_do_not_fit_are_refused(made: Made) -> None:

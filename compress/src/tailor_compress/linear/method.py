@@ -29,7 +29,7 @@ class LinearFloor:
     temperature: float = setting(2.0, "of the softmax over the teacher's scores")
     hard: float = setting(0.2, "weight of the right candidate beside the teacher's scores")
     unscored: float = setting(1.2, "weight of the right candidate where there are no scores")
-    l2: float = setting(1e-4, "weight of the squares of the hashed weights")
+    l2: float = setting(1e-3, "weight of the squares of the hashed weights")
     iterations: int = setting(40, "of L-BFGS, at most")
 
     roles: ClassVar[tuple[str, ...]] = ("teacher",)
@@ -53,9 +53,8 @@ class LinearFloor:
         scores = np.empty((0, context.lists.size), dtype=np.float32)
         if self.scored > 0:
             scores = context.scores("teacher", context.lists, self.scored)
-        vocabulary = int(context.parent("teacher").config.vocab_size)
         fit = Fit(self.temperature, self.hard, self.unscored, self.l2, self.iterations)
-        scorer = fit_scorer(lists, scores, vocabulary, (self.bits, context.seed), fit)
+        scorer = fit_scorer(lists, scores, len(context.tokens), (self.bits, context.seed), fit)
         wall_s = time.monotonic() - began
         made = step("linear_floor", asdict(self), context.seed, context.data_id, wall_s)
         return Made([made], tensors=scorer.tensors(), manifest={"arch": scorer.arch()})

@@ -33,8 +33,8 @@ _DENSE, _HASHED, _IDF = "linear.dense.weight", "linear.hashed.weight", "linear.i
 class LinearScorer:
     """score = dense . (dense features) + sum of hashed[bucket] * value, without an offset.
 
-    ``dense`` [len(DENSE)] is stored as f32, ``hashed`` [2^bits] and ``idf`` [vocabulary] as f16;
-    all are kept here as the f64 of what is stored.
+    ``dense`` [len(DENSE)], ``hashed`` [2^bits] and ``idf`` [vocabulary] are stored as f16 and kept
+    here as the f64 of what is stored.
     """
 
     spec: FeatureSpec
@@ -61,7 +61,7 @@ class LinearScorer:
     def tensors(self) -> dict[str, Tensor]:
         """Return what model.safetensors holds."""
         return {
-            _DENSE: torch.from_numpy(self.dense).float(),
+            _DENSE: torch.from_numpy(self.dense).half(),
             _HASHED: torch.from_numpy(self.hashed).half(),
             _IDF: torch.from_numpy(self.idf).half(),
         }

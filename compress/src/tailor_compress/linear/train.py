@@ -120,12 +120,13 @@ def fit_scorer(
     idf, average = document_statistics(lists, vocabulary)
     features = FeatureSpec(*spec, average_length=average)
     matrix = feature_matrix(lists, idf, features)
-    # Columns of unit size: L-BFGS starts from a multiple of the identity.
+    # Columns of unit size: L-BFGS starts from a multiple of the identity. One that never changes
+    # says nothing; its weight stays 0.
     mean = np.asarray(matrix[:, : len(DENSE)].mean(axis=0)).ravel()
     square = np.asarray(matrix[:, : len(DENSE)].power(2).mean(axis=0)).ravel()
-    deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
     scale = np.ones(matrix.shape[1])
-    scale[: len(DENSE)] = 1 / deviation
+    scale[: len(DENSE)] = np.where(deviation > 1e-3, 1 / np.maximum(deviation, 1e-3), 0)
     l2 = np.full(matrix.shape[1], fit.l2)
     l2[: len(DENSE)] = _DENSE_L2
     targets = teacher.astype(np.float64)
@@ -149,7 +150,7 @@ def fit_scorer(
     weights = found.x * scale
     return LinearScorer(
         features,
-        weights[: len(DENSE)].astype(np.float32).astype(np.float64),
+        weights[: len(DENSE)].astype(np.float16).astype(np.float64),
         weights[len(DENSE) :].astype(np.float16).astype(np.float64),
         idf,
     )
