@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from made_up import words
 from numpy.typing import NDArray
 from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.evaluation.metrics import list_metrics
 from tailor_compress.method import Lists
 from tailor_compress.model.forward import Apply, logits, pad, plain
+from tailor_compress.text import SPECIAL_TOKENS
 from tailor_compress.training.corpus import CandidateList
 
 _SIZE = 4
@@ -23,6 +25,8 @@ _VOCABULARY = 40
 def tiny_model(seed: int = 0, layers: int = 2) -> BertForSequenceClassification:
     """Return a model whose heads and neurons matter: its products keep the size of their input."""
     torch.manual_seed(seed)
+    # Products of this size only lose by sharing, and much when something else runs beside.
+    torch.set_num_threads(1)
     sizes: dict[str, Any] = {
         "vocab_size": _VOCABULARY,
         "hidden_size": 16,
@@ -73,6 +77,10 @@ class TinyContext:
     @property
     def lists(self) -> Lists:
         return TinyLists()
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        return [*SPECIAL_TOKENS, *words(_VOCABULARY - len(SPECIAL_TOKENS))]
 
     def parent(self, role: str = "base") -> BertForSequenceClassification:
         assert role == "base"
