@@ -45,4 +45,8 @@ struct BertWeights {
   LinearWeights classifier;                 // [num_outputs, hidden], empty for embedding heads
 };
 
+// The six products of every attention and feed-forward block, in order.
+std::vector<LinearWeights*> EncoderProducts(BertWeights& weights);
+std::vector<const LinearWeights*> EncoderProducts(const BertWeights& weights);
+
 }  // namespace tailor

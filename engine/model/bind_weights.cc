@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/model/bind_weights.h"
 
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,71 +17,20 @@ namespace {
 
 constexpr const char* kWeights = "weights: ";
 
-// Collects what has to be read; the first problem sticks.
-class Binder {
- public:
-  Binder(const TensorIndex& index, int hidden) : index_(index), hidden_(hidden) {}
-
-  void Table(const std::string& name, int rows, TensorView* view) {
-    Take(name + ".weight", {rows, hidden_}, view);
-  }
-  void Linear(const std::string& name, int out, int in, LinearWeights* linear) {
-    Take(name + ".weight", {out, in}, &linear->weight);
-    Take(name + ".bias", {out}, &linear->bias);
-  }
-  void Norm(const std::string& name, NormWeights* norm) {
-    Take(name + ".weight", {hidden_}, &norm->gamma);
-    Take(name + ".bias", {hidden_}, &norm->beta);
-  }
-
-  const absl::Status& status() const { return status_; }
-  const std::vector<WeightFiles::Request>& requests() const { return requests_; }
-  bool IsTaken(const std::string& name) const { return taken_.contains(name); }
-
- private:
-  void Fail(const std::string& text) {
-    if (status_.ok()) status_ = absl::InvalidArgumentError(absl::StrCat(kWeights, text));
-  }
-
-  void Take(const std::string& name, const std::vector<int64_t>& shape, TensorView* view) {
-    const auto it = index_.find(name);
-    if (it == index_.end()) {
-      Fail(absl::StrCat(name, ": expected this tensor, got none"));
-      return;
-    }
-    const TensorInfo& info = it->second->info;
-    if (info.shape != shape) {
-      Fail(absl::StrCat(info.name, ": expected shape [", absl::StrJoin(shape, ", "), "], got [",
-                        absl::StrJoin(info.shape, ", "), "]"));
-    } else if (!info.dtype || !IsFloat(*info.dtype)) {
-      Fail(absl::StrCat(info.name, ": expected F32, F16 or BF16, got ", info.dtype_name));
-    } else {
-      requests_.push_back({.tensor = it->second, .view = view});
-      taken_.insert(name);
-    }
-  }
-
-  const TensorIndex& index_;
-  const int hidden_;
-  absl::Status status_;
-  std::vector<WeightFiles::Request> requests_;
-  std::set<std::string> taken_;
-};
-
-void TakeAttention(const std::string& layer, const LayerShape& shape, int hidden, Binder* binder,
-                   AttentionWeights* weights) {
+void TakeAttention(const std::string& layer, const LayerShape& shape, int hidden,
+                   WeightBinder* binder, AttentionWeights* weights) {
   const int inner = shape.attention_dim();
-  binder->Linear(layer + "attention.self.query", inner, hidden, &weights->query);
-  binder->Linear(layer + "attention.self.key", inner, hidden, &weights->key);
-  binder->Linear(layer + "attention.self.value", inner, hidden, &weights->value);
-  binder->Linear(layer + "attention.output.dense", hidden, inner, &weights->output);
+  binder->Product(layer + "attention.self.query", inner, hidden, &weights->query);
+  binder->Product(layer + "attention.self.key", inner, hidden, &weights->key);
+  binder->Product(layer + "attention.self.value", inner, hidden, &weights->value);
+  binder->Product(layer + "attention.output.dense", hidden, inner, &weights->output);
   binder->Norm(layer + "attention.output.LayerNorm", &weights->norm);
 }
 
-void TakeFfn(const std::string& layer, const LayerShape& shape, int hidden, Binder* binder,
+void TakeFfn(const std::string& layer, const LayerShape& shape, int hidden, WeightBinder* binder,
              FfnWeights* weights) {
-  binder->Linear(layer + "intermediate.dense", shape.ffn_dim, hidden, &weights->in);
-  binder->Linear(layer + "output.dense", hidden, shape.ffn_dim, &weights->out);
+  binder->Product(layer + "intermediate.dense", shape.ffn_dim, hidden, &weights->in);
+  binder->Product(layer + "output.dense", hidden, shape.ffn_dim, &weights->out);
   binder->Norm(layer + "output.LayerNorm", &weights->norm);
 }
 
@@ -124,7 +72,8 @@ absl::StatusOr<Ties> ResolveTies(std::vector<LayerShape>* layers) {
   return ties;
 }
 
-absl::Status RefuseStrangers(const TensorIndex& index, const Binder& binder, bool reads_pooler) {
+absl::Status RefuseStrangers(const TensorIndex& index, const WeightBinder& binder,
+                             bool reads_pooler) {
   for (const auto& [name, tensor] : index) {
     if (binder.IsTaken(name) || IsHarmlessTensor(name)) continue;
     // Every BERT checkpoint has a pooler; an embedding head does not read it.
@@ -150,13 +99,13 @@ absl::StatusOr<TensorIndex> IndexTensors(const WeightFiles& files) {
 }
 
 absl::StatusOr<BoundWeights> BindWeights(const WeightFiles& files, const TensorIndex& index,
-                                         BertConfig* config) {
+                                         std::optional<int> narrow, BertConfig* config) {
   TAILOR_ASSIGN_OR_RETURN(const Ties ties, ResolveTies(&config->layers));
   BoundWeights bound;
   BertWeights& weights = bound.weights;
   const int hidden = config->hidden;
-  Binder binder(index, hidden);
-  binder.Table("embeddings.word_embeddings", config->vocab_size, &weights.word_embeddings);
+  WeightBinder binder(index, hidden);
+  binder.WordEmbeddings(config->vocab_size, narrow, &weights.word_embeddings);
   binder.Table("embeddings.position_embeddings", config->max_positions,
                &weights.position_embeddings);
   if (config->num_token_types > 0) {
@@ -183,11 +132,9 @@ absl::StatusOr<BoundWeights> BindWeights(const WeightFiles& files, const TensorI
   }
   TAILOR_RETURN_IF_ERROR(binder.status());
   TAILOR_RETURN_IF_ERROR(RefuseStrangers(index, binder, is_classifier));
-  TAILOR_ASSIGN_OR_RETURN(bound.storage, files.Read(binder.requests()));
-  for (const WeightFiles::Request& request : binder.requests()) {
-    bound.num_parameters += static_cast<int64_t>(request.view->num_elements());
-    bound.weight_bytes += static_cast<int64_t>(request.tensor->info.bytes);
-  }
+  TAILOR_ASSIGN_OR_RETURN(bound.storage, binder.Read(files));
+  bound.num_parameters = binder.num_parameters();
+  bound.weight_bytes = binder.weight_bytes();
   return bound;
 }
 

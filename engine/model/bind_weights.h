@@ -3,21 +3,18 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <string>
-#include <string_view>
+#include <optional>
 
 #include "absl/status/statusor.h"
 
 #include "engine/model/bert_config.h"
 #include "engine/model/bert_weights.h"
+#include "engine/model/weight_binder.h"
 #include "engine/model/weight_files.h"
 
 namespace tailor {
 
-// Tensors by canonical name (tensor_names.h). Refers to the WeightFiles.
-using TensorIndex = std::map<std::string, const WeightFiles::Tensor*>;
 absl::StatusOr<TensorIndex> IndexTensors(const WeightFiles& files);
 
 struct BoundWeights {
@@ -28,9 +25,10 @@ struct BoundWeights {
 };
 
 // On entry the attention and ffn references of config->layers are layer indices of the tensor
-// names; on return they index the result. Refuses missing tensors, other shapes or types, and
-// tensors that neither the model reads nor IsHarmlessTensor knows.
+// names; on return they index the result. narrow: columns of the stored word embeddings, which a
+// linear map brings to the hidden size; nothing when they have that size. Refuses missing tensors,
+// other shapes or types, and tensors that neither the model reads nor IsHarmlessTensor knows.
 absl::StatusOr<BoundWeights> BindWeights(const WeightFiles& files, const TensorIndex& index,
-                                         BertConfig* config);
+                                         std::optional<int> narrow, BertConfig* config);
 
 }  // namespace tailor

@@ -148,16 +148,9 @@ absl::Status CutSubNetwork(const SubNetwork& name, ModelPackage* package) {
 
 EncoderSize SizeOf(const BertWeights& weights) {
   EncoderSize size;
-  for (const AttentionWeights& a : weights.attention) {
-    for (const LinearWeights* linear : {&a.query, &a.key, &a.value, &a.output}) {
-      Count(*linear, &size);
-    }
-    Count(a.norm, &size);
-  }
-  for (const FfnWeights& f : weights.ffn) {
-    for (const LinearWeights* linear : {&f.in, &f.out}) Count(*linear, &size);
-    Count(f.norm, &size);
-  }
+  for (const LinearWeights* linear : EncoderProducts(weights)) Count(*linear, &size);
+  for (const AttentionWeights& a : weights.attention) Count(a.norm, &size);
+  for (const FfnWeights& f : weights.ffn) Count(f.norm, &size);
   return size;
 }
 

@@ -68,7 +68,9 @@ absl::Status CheckTokenizer(const VariantManifest::Tokenizer& claimed, const Tok
 
 absl::Status CheckArch(const VariantManifest::Arch& claimed, const HfConfig& actual) {
   TAILOR_RETURN_IF_ERROR(RequireAgreement("arch.hidden", claimed.hidden, actual.hidden));
-  TAILOR_RETURN_IF_ERROR(RequireAgreement("arch.embedding", claimed.embedding, actual.hidden));
+  if (!claimed.has_embedding_map) {
+    TAILOR_RETURN_IF_ERROR(RequireAgreement("arch.embedding", claimed.embedding, actual.hidden));
+  }
   TAILOR_RETURN_IF_ERROR(
       RequireAgreement("arch.type_vocab", claimed.type_vocab, actual.num_token_types));
   if (claimed.kind && *claimed.kind != actual.architecture) {
@@ -88,6 +90,22 @@ absl::Status CheckArch(const VariantManifest::Arch& claimed, const HfConfig& act
 // layers[] replaces the layer table of config.json; what a layer leaves out comes from the row of
 // config.json with its place, where there is one.
 std::vector<LayerShape> LayerTable(const VariantManifest* manifest,
+// "activations" repeats what the scales say; a bundle that lost some of them must not load.
+absl::Status CheckActivations(InputScales claimed, const BertWeights& weights) {
+  const bool is_static = claimed == InputScales::kStatic;
+  int coded = 0;
+  int agreeing = 0;
+  for (const LinearWeights* linear : EncoderProducts(weights)) {
+    if (linear->weight.dtype != DType::kI8) continue;
+    ++coded;
+    if ((linear->input_scale > 0) == is_static) ++agreeing;
+  }
+  if (coded > 0 && agreeing == coded) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "variant.json: activations.mode: expected int8 weights, all ", is_static ? "with" : "without",
+      " an input_scale, got ", agreeing, " of ", coded));
+}
+
                                    const std::vector<LayerShape>& configured) {
   if (manifest == nullptr || manifest->layers.empty()) return configured;
   std::vector<LayerShape> layers;
@@ -205,15 +223,11 @@ absl::Status CheckVocabularyFits(const TokenizerSpec& tokenizer, int vocab_size)
 void SetFormat(WeightFormat format, ModelPackage* package, TensorPool* pool) {
   package->format = format;
   if (format == WeightFormat::kInt8) return;
-  const auto make_float = [pool](LinearWeights& linear) {
-    if (linear.weight.dtype != DType::kI8) return;
-    linear = {.weight = pool->Add(DenseWeights(linear), linear.weight.shape), .bias = linear.bias};
-  };
-  for (AttentionWeights& a : package->weights.attention) {
-    for (LinearWeights* linear : {&a.query, &a.key, &a.value, &a.output}) make_float(*linear);
-  }
-  for (FfnWeights& f : package->weights.ffn) {
-    for (LinearWeights* linear : {&f.in, &f.out}) make_float(*linear);
+  for (LinearWeights* linear : EncoderProducts(package->weights)) {
+    if (linear->weight.dtype != DType::kI8) continue;
+    linear->weight = pool->Add(DenseWeights(*linear), linear->weight.shape);
+    linear->weight_scale = {};
+    linear->input_scale = 0;
   }
 }
 
@@ -283,7 +297,14 @@ absl::StatusOr<ModelPackage> LoadVariant(const ModelFolder& folder,
       TAILOR_RETURN_IF_ERROR(CheckElastic(*package.elastic, package.config));
     }
   }
-  TAILOR_ASSIGN_OR_RETURN(BoundWeights bound, BindWeights(files, index, &package.config));
+  const bool is_narrow = claims != nullptr && claims->arch.has_embedding_map;
+  TAILOR_ASSIGN_OR_RETURN(
+      BoundWeights bound,
+      BindWeights(files, index, is_narrow ? claims->arch.embedding : std::nullopt,
+                  &package.config));
+  if (claims != nullptr && claims->activations) {
+    TAILOR_RETURN_IF_ERROR(CheckActivations(*claims->activations, bound.weights));
+  }
   package.weights = std::move(bound.weights);
   package.storage = std::move(bound.storage);
   package.num_parameters = bound.num_parameters;

@@ -22,8 +22,6 @@ constexpr const char* kSingleFile = "model.safetensors";
 constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr size_t kMaxShards = 256;
 constexpr uint64_t kAlignment = 64;
-// Sparse files can claim any size. The largest BERT in f32 has 1.4 GB.
-constexpr uint64_t kMaxWeightBytes = uint64_t{16} << 30;
 
 // All exponent bits set: infinity or NaN. Without branches, so that it runs at memory speed.
 template <typename Bits>

@@ -2,6 +2,7 @@
 // The tensors of a model folder, from one safetensors file or from shards with an index.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,9 @@
 #include "engine/tensor/tensor_view.h"
 
 namespace tailor {
+
+// Sparse files can claim any size. The largest BERT in f32 has 1.4 GB.
+inline constexpr uint64_t kMaxWeightBytes = uint64_t{16} << 30;
 
 class WeightFiles {
  public:
