@@ -87,9 +87,6 @@ absl::Status CheckArch(const VariantManifest::Arch& claimed, const HfConfig& act
   return absl::OkStatus();
 }
 
-// layers[] replaces the layer table of config.json; what a layer leaves out comes from the row of
-// config.json with its place, where there is one.
-std::vector<LayerShape> LayerTable(const VariantManifest* manifest,
 // "activations" repeats what the scales say; a bundle that lost some of them must not load.
 absl::Status CheckActivations(InputScales claimed, const BertWeights& weights) {
   const bool is_static = claimed == InputScales::kStatic;
@@ -106,6 +103,9 @@ absl::Status CheckActivations(InputScales claimed, const BertWeights& weights) {
       " an input_scale, got ", agreeing, " of ", coded));
 }
 
+// layers[] replaces the layer table of config.json; what a layer leaves out comes from the row of
+// config.json with its place, where there is one.
+std::vector<LayerShape> LayerTable(const VariantManifest* manifest,
                                    const std::vector<LayerShape>& configured) {
   if (manifest == nullptr || manifest->layers.empty()) return configured;
   std::vector<LayerShape> layers;
