@@ -17,9 +17,11 @@ from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.scorer import Pair, score_pairs
 from tailor_compress.export.bundle import MASKS
 from tailor_compress.export.variant import MANIFEST, WEIGHTS, read_manifest
-from tailor_compress.model.cut import LayerCut, LayerShape, cut_model, layer_shapes, load_weights
+from tailor_compress.linear.scorer import is_linear, load_scorer
+from tailor_compress.model.cut import LayerCut, LayerShape, cut_model, layer_shapes
 from tailor_compress.model.formats import products
 from tailor_compress.model.forward import Apply, plain
+from tailor_compress.model.stored import build_model, unpacked
 from tailor_compress.text import PairLayout, read_vocabulary
 
 Json = Mapping[str, Any]
@@ -42,7 +44,8 @@ class Encoder:
 
     def scores(self, pairs: Sequence[Pair], stage: str) -> NDArray[np.float32]:
         """Return the raw score of each pair."""
-        return score_pairs(self.model, pairs, self.apply, stage, self.score_index)
+        found = score_pairs(self.model, pairs, self.apply, stage)
+        return found if found.ndim == 1 else found[:, self.score_index]
 
 
 def _shapes(manifest: Json) -> list[LayerShape]:
@@ -51,8 +54,7 @@ def _shapes(manifest: Json) -> list[LayerShape]:
 
 def _own_model(folder: Path, manifest: Json) -> BertForSequenceClassification:
     config = BertConfig.from_pretrained(folder)
-    tensors = load_file(folder / WEIGHTS)
-    return load_weights(config, _shapes(manifest), tensors)
+    return build_model(config, _shapes(manifest), unpacked(load_file(folder / WEIGHTS)))
 
 
 def sub_network_cuts(elastic: Json, width: float, depth: float) -> list[LayerCut]:
@@ -120,8 +122,16 @@ def find_bundle(variant: str, folders: Sequence[Path]) -> Path:
     )
 
 
-def read_back(folder: Path, families: Sequence[Path]) -> Encoder:
+def read_back(folder: Path, families: Sequence[Path]) -> Readable:
     """Return a variant of ``folder`` as it is stored; parents are looked up in ``families``."""
+    manifest = read_manifest(folder)
+    if is_linear(manifest):
+        return load_scorer(folder, manifest)
+    return read_encoder(folder, families)
+
+
+def read_encoder(folder: Path, families: Sequence[Path]) -> Encoder:
+    """Return a variant that is a BERT."""
     manifest = read_manifest(folder)
     if "derive" not in manifest:
         return Encoder(_own_model(folder, manifest), plain, manifest["task"].get("score_index", 0))

@@ -31,21 +31,17 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def score_pairs(
-    model: BertForSequenceClassification,
-    pairs: Sequence[Pair],
-    apply: Apply,
-    stage: str,
-    score_index: int = 0,
+    model: BertForSequenceClassification, pairs: Sequence[Pair], apply: Apply, stage: str
 ) -> NDArray[np.float32]:
-    """Return the raw scores [len(pairs)]; ``apply`` is the format of the encoder's products.
+    """Return the raw scores [len(pairs)], or [len(pairs), labels] of a model with several labels.
 
-    ``score_index`` is the output that is the score, of a model with several.
+    ``apply`` is the format of the encoder's products.
     """
-    scores = np.empty(len(pairs), dtype=np.float32)
+    labels = int(model.config.num_labels or 1)
+    scores = np.empty((len(pairs), labels) if labels > 1 else len(pairs), dtype=np.float32)
     with torch.inference_mode(), Progress(stage, len(pairs), unit="pair") as progress:
         for batch in _batches([len(ids) for ids, _ in pairs]):
             found = logits(model, pad([pairs[i] for i in batch]), apply)
-            found = found if found.ndim == 1 else found[:, score_index]
             scores[batch] = found.float().cpu().numpy()
             progress.advance(len(batch))
     return scores

@@ -15,6 +15,7 @@ from tailor_compress.errors import TailorError
 from tailor_compress.export.trained import Trained
 from tailor_compress.export.variant import MANIFEST, WEIGHTS, Json, sha256_file, write_json
 from tailor_compress.model.cut import layer_shapes
+from tailor_compress.model.narrow import embedding_map, embedding_width
 from tailor_compress.text import UNCASED, VOCABULARY, Casing, save_tokenizer
 
 _SCHEMA_VERSION = 1
@@ -22,8 +23,6 @@ MASKS = "masks.safetensors"
 _MASK_NAMES = frozenset({"heads", "neurons"})
 # Names that describe how another tensor is stored; no parameters of their own.
 _STORAGE = ("weight_scale", "input_scale", "weight.bitmask", "weight.shape")
-_MAPPING = "bert.encoder.embedding_hidden_mapping_in.weight"
-_WORDS = "bert.embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,12 @@ def _config(model: BertForSequenceClassification) -> Json:
     return config
 
 
-def _arch(model: BertForSequenceClassification, tensors: Mapping[str, Tensor]) -> Json:
+def _arch(model: BertForSequenceClassification) -> Json:
     config = model.config
-    words = tensors.get(_WORDS, model.bert.embeddings.word_embeddings.weight)
     arch: Json = {
         "kind": "bert",
         "hidden": config.hidden_size,
-        "embedding": words.shape[1],
+        "embedding": embedding_width(model),
         "hidden_act": config.hidden_act,
         "norm": "layernorm",
         "eps": config.layer_norm_eps,
@@ -113,7 +111,7 @@ def _arch(model: BertForSequenceClassification, tensors: Mapping[str, Tensor]) -
         "type_vocab": config.type_vocab_size,
         "pooler": {"kind": "tanh"},
     }
-    if _MAPPING in tensors:
+    if embedding_map(model) is not None:
         arch["embed_map"] = {"kind": "linear"}
     return arch
 
@@ -205,7 +203,7 @@ def write_bundle(family: Family, variant: Variant, folder: Path) -> Json:
     }
     if variant.model is not None:
         write_json(folder / "config.json", _config(variant.model))
-        manifest["arch"] = _arch(variant.model, tensors)
+        manifest["arch"] = _arch(variant.model)
         manifest["layers"] = _layers(variant.model, sources)
     manifest |= {**own, "files": [entry], "params": _parameters(stored)}
     write_json(folder / MANIFEST, manifest)

@@ -27,6 +27,10 @@ class Source(Protocol):
     def data_id(self) -> str:
         """Fingerprint of the data."""
 
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The vocabulary that the lists' ids count."""
+
     def lists(self, seed: int) -> Lists:
         """Return the training lists of a seed."""
 
@@ -53,6 +57,11 @@ class StageContext:
     def data_id(self) -> str:
         """Fingerprint of the data."""
         return self.source.data_id
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The vocabulary that the lists' ids count."""
+        return self.source.tokens
 
     def parent(self, role: str = "base") -> BertForSequenceClassification:
         """Return a fresh f32 copy of a parent."""

@@ -37,6 +37,11 @@ class FamilySource:
         """Fingerprint of the data."""
         return self.dataset.snapshot.id
 
+    @cached_property
+    def tokens(self) -> Sequence[str]:
+        """The family's vocabulary."""
+        return self._space.layout().tokens
+
     @property
     def fingerprint(self) -> str:
         """What all stages depend on: the texts, their splits, and how pairs are cut."""
@@ -50,9 +55,8 @@ class FamilySource:
         return digest([recipe.start.checkpoint, recipe.start.min_count, recipe.seed])
 
     def _lists(self, seed: int) -> Lists:
-        recipe = self._space.recipe
-        tokens = self._space.layout().tokens
-        return TrainingCorpus(self.dataset, tokens, recipe.max_len, seed)
+        max_len = self._space.recipe.max_len
+        return TrainingCorpus(self.dataset, self.tokens, max_len, seed)
 
     @cached_property
     def _dev_pairs(self) -> list[Pair]:

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods by name, in the groups that are commands of the command line."""
 
+from tailor_compress.elastic.method import Elastic
 from tailor_compress.errors import TailorError
 from tailor_compress.ladder.basic import Derive, FineTune, NewStudent
+from tailor_compress.linear.method import LinearFloor
 from tailor_compress.method import Method
+from tailor_compress.pruning.heads import PruneHeads
+from tailor_compress.pruning.neurons import PruneNeurons
 from tailor_compress.settings import nearest
 
 COMMANDS: dict[str, dict[str, type[Method]]] = {
     "train": {"fine_tune": FineTune},
-    "distil": {"listwise": NewStudent},
-    "prune": {},
+    "distil": {"listwise": NewStudent, "linear": LinearFloor},
+    "prune": {"heads": PruneHeads, "neurons": PruneNeurons},
     "quantize": {"derive": Derive},
-    "elastic": {},
+    "elastic": {"dynabert": Elastic},
 }
 
 METHODS: dict[str, type[Method]] = {

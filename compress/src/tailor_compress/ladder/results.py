@@ -19,7 +19,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from tailor_compress.errors import TailorError
 from tailor_compress.export.trained import Step, Trained
 from tailor_compress.method import Made
-from tailor_compress.model.cut import LayerShape, layer_shapes, load_weights
+from tailor_compress.model.cut import LayerShape, layer_shapes
+from tailor_compress.model.stored import build_model
 
 RECORD, WEIGHTS, TENSORS = "training.json", "model.safetensors", "tensors.safetensors"
 
@@ -81,7 +82,7 @@ def read_model(folder: Path) -> BertForSequenceClassification:
         return model
     shapes = [LayerShape(**row) for row in json.loads(shapes_path.read_text())]
     config = BertConfig.from_pretrained(folder)
-    return load_weights(config, shapes, load_file(folder / WEIGHTS))
+    return build_model(config, shapes, load_file(folder / WEIGHTS))
 
 
 def save_model(model: BertForSequenceClassification, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
-from tailor_compress.evaluation.read_back import read_back
+from tailor_compress.evaluation.read_back import read_encoder
 from tailor_compress.export.bundle import Family, Variant, write_bundle
 from tailor_compress.export.trained import Step, Trained
 from tailor_compress.export.variant import MANIFEST, read_manifest
@@ -150,7 +150,7 @@ class Ladder:
         model = result.model() if result else None
         if model is None:
             folders = (self.space.family, self.space.tried)
-            model = read_back(self.space.bundle(id_), folders).model
+            model = read_encoder(self.space.bundle(id_), folders).model
         return model
 
     def _context(self, stage: Stage) -> StageContext:

@@ -35,13 +35,17 @@ def teacher_scores(
     precision: str,
     folder: Path,
 ) -> NDArray[np.float32]:
-    """Return [count, lists.size] scores of the first ``count`` lists.
+    """Return the scores [count, lists.size] of the first ``count`` lists.
+
+    Of a model with several labels they are [count, lists.size, labels].
 
     ``teacher`` is put into ``precision``: bf16 is about three times as fast, and its rounding is
     far below the noise of a student. Chunks found in ``folder`` are read instead of computed, and
     lengthened when more of their lists are wanted. Processes of one torchrun share the chunks and
     need a folder that all of them see.
     """
+    labels = int(teacher.config.num_labels or 1)
+    shape = (lists.size, labels) if labels > 1 else (lists.size,)
     torch.manual_seed(0)
     name = weights_digest(teacher)[:12]
     set_precision(teacher, precision)
@@ -52,12 +56,12 @@ def teacher_scores(
     for n, (first, path, size) in enumerate(zip(firsts, paths, wanted, strict=True)):
         if n % processes() != rank():
             continue
-        kept = np.load(path) if path.is_file() else np.empty((0, lists.size), dtype=np.float32)
+        kept = np.load(path) if path.is_file() else np.empty((0, *shape), dtype=np.float32)
         if len(kept) < size:
             missing = range(first + len(kept), first + size)
             pairs = [pair for number in missing for pair in lists.drawn(number).pairs]
             stage = f"teacher scores {first + size}/{count}"
-            found = score_pairs(teacher, pairs, plain, stage).reshape(-1, lists.size)
+            found = score_pairs(teacher, pairs, plain, stage).reshape(-1, *shape)
             partial = path.with_suffix(".partial.npy")
             np.save(partial, np.concatenate([kept, found]))
             partial.replace(path)
