@@ -19,7 +19,7 @@ from tailor_compress.export.trained import step
 from tailor_compress.method import Context, Made, setting
 from tailor_compress.model.cut import LayerShape, layer_shapes
 from tailor_compress.pruning.flops import head_flops, model_flops, neuron_flops, scoring_flops
-from tailor_compress.pruning.gates import Gates, fold, gate_gradients
+from tailor_compress.pruning.gates import Gates, fast_copy, fold, gate_gradients
 from tailor_compress.pruning.latency import LatencyTable, read_table
 from tailor_compress.pruning.limits import require_reachable
 from tailor_compress.pruning.rearrange import rearrange
@@ -117,7 +117,7 @@ class PruneFisher:
         began = time.monotonic()
         model = context.parent()
         lists = [context.lists.drawn(n) for n in range(max(self.lists, self.tuning_lists))]
-        gradients = gate_gradients(model, lists[: self.lists])
+        gradients = gate_gradients(fast_copy(model), lists[: self.lists])
         gates = self._masks(model, fisher(gradients))
         if self.rearrange:
             gates = rearrange(gradients, gates)

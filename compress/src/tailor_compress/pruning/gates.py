@@ -6,6 +6,7 @@ forward pass takes them through its seam for products, and a gated model can be 
 smaller one that computes the same.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from tailor_compress.model.cut import LayerCut, cut_model, layer_shapes
 from tailor_compress.model.forward import Apply, logits, pad, plain
 from tailor_compress.progress import Progress
 from tailor_compress.training.corpus import CandidateList
+from tailor_compress.training.device import fast_precision
+from tailor_compress.training.loop import set_precision
 from tailor_compress.training.losses import listwise
 
 
@@ -60,6 +63,16 @@ def gated(model: BertForSequenceClassification, gates: Gates, apply: Apply = pla
         return apply(linear, x if factor is None else x * factor.to(x))
 
     return product
+
+
+def fast_copy(model: BertForSequenceClassification) -> BertForSequenceClassification:
+    """Return a copy for gradients, in the precision that this machine computes fastest.
+
+    Statistics over many lists do not show the rounding; bf16 is about four times faster.
+    """
+    result = copy.deepcopy(model).requires_grad_(False)
+    set_precision(result, fast_precision())
+    return result
 
 
 def gate_gradients(

@@ -10,6 +10,7 @@ from tailor_compress.method import Context, Made, setting
 from tailor_compress.pruning.gates import (
     Gates,
     Gradients,
+    fast_copy,
     fold,
     gate_gradients,
     gated,
@@ -43,11 +44,11 @@ class PruneHeads(Recovery):
         began = time.monotonic()
         parent = context.parent()
         lists = [context.lists.drawn(number) for number in range(self.lists)]
-        full = open_gates(parent)
+        full, scored = open_gates(parent), fast_copy(parent)
         floor = self.least_quality and self.least_quality * context.dev_quality(parent)
 
         def importance(heads: ByLayer) -> ByLayer:
-            return head_importance(gate_gradients(parent, lists, Gates(heads, full.neurons)))
+            return head_importance(gate_gradients(scored, lists, Gates(heads, full.neurons)))
 
         def accept(heads: ByLayer) -> bool:
             apply = gated(parent, Gates(heads, full.neurons))

@@ -7,7 +7,14 @@ from typing import ClassVar
 
 from tailor_compress.export.trained import step
 from tailor_compress.method import Context, Made, setting
-from tailor_compress.pruning.gates import Gates, Gradients, fold, gate_gradients, open_gates
+from tailor_compress.pruning.gates import (
+    Gates,
+    Gradients,
+    fast_copy,
+    fold,
+    gate_gradients,
+    open_gates,
+)
 from tailor_compress.pruning.limits import require_share
 from tailor_compress.pruning.recovery import Recovery, recover
 from tailor_compress.pruning.rounds import ByLayer, remove_in_rounds
@@ -38,10 +45,10 @@ class PruneNeurons(Recovery):
         began = time.monotonic()
         parent = context.parent()
         lists = [context.lists.drawn(number) for number in range(self.lists)]
-        full = open_gates(parent)
+        full, scored = open_gates(parent), fast_copy(parent)
 
         def importance(neurons: ByLayer) -> ByLayer:
-            return neuron_importance(gate_gradients(parent, lists, Gates(full.heads, neurons)))
+            return neuron_importance(gate_gradients(scored, lists, Gates(full.heads, neurons)))
 
         total = sum(len(neurons) for neurons in full.neurons)
         target = round(self.keep * total)

@@ -35,49 +35,50 @@ class _Batch:
     parent: Tensor
     masked: Tensor
 
-    def rows(self, states: Tensor, is_last: bool) -> Tensor:
-        """Return the rows that a layer computes: of the last one only the first."""
-        return states[:, :1] if is_last else states
-
     def tokens(self, is_last: bool) -> Tensor:
-        """Return which of these rows are tokens, [n, rows] bool."""
+        """Return which of a layer's rows are tokens, [n, rows]; the last one runs only one row."""
         return (self.mask[:, :1] if is_last else self.mask) != 0
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """Of one sublayer: input of its last product, and the sum that goes into its norm."""
-
-    inner: Tensor
-    residual: Tensor
-
-
-@dataclass(frozen=True)
 class _Run:
-    """What one layer computed for a batch."""
+    """What one layer computed for a batch.
 
-    attention: _Sums
-    ffn: _Sums
+    Of each sublayer the input of its last product, and what is added to that product, all
+    [n, rows, columns]; and the states that it ends with.
+    """
+
+    inner: tuple[Tensor, Tensor]
+    residual: tuple[Tensor, Tensor]
     states: Tensor
 
+    def sums(self, layer: Any) -> tuple[Tensor, Tensor]:
+        """Return what goes into the two norms, but for the products' biases."""
+        first, second = (
+            nn.functional.linear(x, linear.weight) + residual
+            for x, linear, residual in zip(self.inner, _gated(layer), self.residual, strict=True)
+        )
+        return first, second
 
-def _run(layer: Any, batch: _Batch, states: Tensor, last: bool, heads: Tensor, ffn: Tensor) -> _Run:
+
+def _gated(layer: Any) -> tuple[nn.Linear, nn.Linear]:
+    return layer.attention.output.dense, layer.output.dense
+
+
+def _run(layer: Any, batch: _Batch, states: Tensor, last: bool, factors: Sequence[Tensor]) -> _Run:
     """Run a layer on ``states`` behind factors [columns] of its two gated products."""
     inputs: dict[nn.Module, Tensor] = {}
-    factors = {layer.attention.output.dense: heads, layer.output.dense: ffn}
+    attention, ffn = _gated(layer)
+    by_product = {attention: factors[0], ffn: factors[1]}
 
     def product(linear: nn.Linear, x: Tensor) -> Tensor:
         inputs[linear] = x
-        return plain(linear, x * factors[linear] if linear in factors else x)
+        return plain(linear, x * by_product[linear] if linear in by_product else x)
 
-    rows = batch.rows(states, last)
+    rows = states[:, :1] if last else states
     found = run_layer(layer, states, batch.bias, product, rows)
     after = inputs[layer.intermediate.dense]
-    return _Run(
-        _Sums(inputs[layer.attention.output.dense], rows),
-        _Sums(inputs[layer.output.dense], after),
-        found,
-    )
+    return _Run((inputs[attention], inputs[ffn]), (rows, after), found)
 
 
 def solve(gram: Tensor, right: Tensor, mask: Tensor, ridge: float = _RIDGE) -> Tensor:
@@ -131,30 +132,40 @@ def _batches(model: BertForSequenceClassification, lists: Sequence[CandidateList
     return found
 
 
-def _tuned(
-    layer: Any, batches: Sequence[_Batch], last: bool, heads: Tensor, neurons: Tensor
-) -> Iterator[Tensor]:
-    """Yield the factors of the layer's heads, then those of its neurons."""
-    size = layer.attention.self.attention_head_size
-    context, ffn = heads.repeat_interleave(size), neurons
-    for kind, mask in (("attention", heads), ("ffn", neurons)):
-        linear = layer.attention.output.dense if kind == "attention" else layer.output.dense
-        if len(mask) == 0:
-            yield mask
-            continue
-        equations = _Equations(linear, len(mask))
-        for batch in batches:
-            whole = torch.ones_like(context), torch.ones_like(ffn)
-            wanted: _Sums = getattr(_run(layer, batch, batch.parent, last, *whole), kind)
-            got: _Sums = getattr(_run(layer, batch, batch.masked, last, context, ffn), kind)
-            target = nn.functional.linear(wanted.inner, linear.weight)
-            target = target + wanted.residual - got.residual
-            tokens = batch.tokens(last)
-            equations.add(got.inner[tokens], target[tokens])
-        factors = equations.factors(mask)
-        yield factors
-        if kind == "attention":
-            context = factors.repeat_interleave(size)
+def _columns(layer: Any, heads: Tensor, neurons: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the factors of a layer's units as those of its two gated products' columns."""
+    return heads.repeat_interleave(layer.attention.self.attention_head_size), neurons
+
+
+def _tune_layer(
+    layer: Any, batches: Sequence[_Batch], last: bool, masks: tuple[Tensor, Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the layer's factors of (heads, neurons) after its heads, then after its neurons.
+
+    Moves the batches' states behind the layer when both were taken.
+    """
+    heads, neurons = masks
+    whole = [torch.ones_like(one) for one in _columns(layer, heads, neurons)]
+    wanted = []
+    for batch in batches:
+        run = _run(layer, batch, batch.parent, last, whole)
+        wanted.append(run.sums(layer))
+        batch.parent = run.states
+    for kind, linear in enumerate(_gated(layer)):
+        mask = (heads, neurons)[kind]
+        if len(mask) > 0:
+            equations = _Equations(linear, len(mask))
+            for batch, sums in zip(batches, wanted, strict=True):
+                run = _run(layer, batch, batch.masked, last, _columns(layer, heads, neurons))
+                tokens = batch.tokens(last)
+                target = sums[kind] - run.residual[kind]
+                equations.add(run.inner[kind][tokens], target[tokens])
+            factors = equations.factors(mask)
+            heads, neurons = (factors, neurons) if kind == 0 else (heads, factors)
+        yield heads, neurons
+    for batch in batches:
+        columns = _columns(layer, heads, neurons)
+        batch.masked = _run(layer, batch, batch.masked, last, columns).states
 
 
 @torch.no_grad()
@@ -171,18 +182,9 @@ def tune(
     with Progress("mask tuning", len(layers), unit="layer") as progress:
         for n, layer in enumerate(layers):
             last = n == len(layers) - 1
-            for gates, factors in zip(
-                (heads, neurons), _tuned(layer, batches, last, heads[n], neurons[n]), strict=True
-            ):
-                if len(factors) > 0 and float(factors.abs().max()) > _LARGEST:
+            for found in _tune_layer(layer, batches, last, (heads[n], neurons[n])):
+                if float(torch.cat(found).abs().max()) > _LARGEST:
                     return Gates(heads, neurons)
-                gates[n] = factors
-            size = layer.attention.self.attention_head_size
-            context = heads[n].repeat_interleave(size)
-            for batch in batches if not last else []:
-                ones = torch.ones_like(context), torch.ones_like(neurons[n])
-                parent = _run(layer, batch, batch.parent, last, *ones).states
-                batch.masked = _run(layer, batch, batch.masked, last, context, neurons[n]).states
-                batch.parent = parent
+                heads[n], neurons[n] = found
             progress.advance()
     return Gates(heads, neurons)
