@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/backend_factory.h"
 
+#include <utility>
+
+#include "base/status_macros.h"
 #include "base/thread.h"
 #include "engine/cpu/cpu_backend.h"
+#include "engine/linear/linear_backend.h"
 #include "engine/reference/reference_backend.h"
 
 namespace tailor {
 
-absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateEncoderBackend(const BackendOptions& options) {
   switch (options.device) {
     case Device::kCpu:
       return CreateCpuBackend({.threads = options.threads == 0 ? AvailableCores() : options.threads,
@@ -17,6 +23,13 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& opt
       return CreateReferenceBackend(options.limits);
   }
   return absl::InvalidArgumentError("device: expected cpu or reference");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+  TAILOR_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, CreateEncoderBackend(options));
+  return WithLinearVariants(std::move(backend));
 }
 
 }  // namespace tailor

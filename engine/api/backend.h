@@ -34,6 +34,7 @@ struct BackendInfo {
 struct LoadedCut {
   Cut cut;
   int num_outputs = 1;
+  bool crosses_segments = false;     // its time depends on where a pair's second segment begins
   size_t packed_bytes = 0;           // weights as this backend keeps them
   std::vector<std::string> kernels;  // "attention.qkv 1152x384: brg:avx512_core", one a product
 };

@@ -7,6 +7,8 @@ namespace tailor {
 namespace {
 
 constexpr int kPairTokens = 128;
+// Of one cross of a query token with a document token: its hash, its look-up, its product.
+constexpr double kCrossOperations = 10;
 
 bool Beats(const LadderEntry& a, const LadderEntry& b) {
   if (!a.quality || a.cost > b.cost || *a.quality < *b.quality) return false;
@@ -57,6 +59,8 @@ double EstimateFlops(const BertConfig& config, int num_tokens) {
 }
 
 double EstimateCost(const ModelPackage& package) {
+  // The most crosses that a pair of 128 tokens can have.
+  if (package.linear) return kCrossOperations * kPairTokens * kPairTokens / 4;
   return EstimateFlops(package.config, kPairTokens) * CostShare(package.format);
 }
 

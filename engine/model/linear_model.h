@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A variant without layers: a linear score of features of the pair's tokens (docs/bundle.md, "Linear
-// floor"). Plain values; filled and validated by the loader.
+// A variant without layers: a linear score of features of the pair's tokens (docs/bundle.md,
+// "Linear floor"). Plain values; filled and validated by the loader.
 #pragma once
 
 #include <cstdint>

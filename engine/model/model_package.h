@@ -15,6 +15,7 @@
 #include "engine/model/bert_config.h"
 #include "engine/model/bert_weights.h"
 #include "engine/model/elastic.h"
+#include "engine/model/linear_model.h"
 #include "engine/model/weight_format.h"
 
 namespace tailor {
@@ -61,7 +62,8 @@ struct ModelPackage {
   WeightFormat format = WeightFormat::kF32;
   std::string parent;  // of a derived variant, else empty
   BertConfig config;
-  BertWeights weights;  // views into `storage` and `derived_storage`
+  BertWeights weights;                // views into `storage` and `derived_storage`
+  std::optional<LinearModel> linear;  // instead of `weights`; config then has no layers
   TaskSpec task;
   TokenizerSpec tokenizer;
   std::optional<Elastic> elastic;         // of a variant that others may take sub-networks of

@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "engine/model/bind_weights.h"
 #include "engine/model/hf_config.h"
+#include "engine/model/linear_files.h"
 #include "engine/model/masks.h"
 #include "engine/model/product_weights.h"
 #include "engine/model/sentence_modules.h"
@@ -26,6 +27,8 @@ namespace {
 
 constexpr const char* kManifest = "variant.json";
 constexpr const char* kConfig = "config.json";
+// Of a linear variant that does not say; it can take any length.
+constexpr int kLinearMaxTokens = 512;
 
 // variant.json says `claimed`; the folder says `actual`.
 template <typename T, typename U>
@@ -238,6 +241,40 @@ absl::StatusOr<ModelFolder> EncoderFolder(const ModelFolder& folder,
   return folder.SubFolder(modules.transformer);
 }
 
+// A variant whose manifest says that it is linear: it has tensors, but no config.json.
+absl::StatusOr<ModelPackage> LoadLinear(const ModelFolder& folder,
+                                        const VariantManifest& manifest) {
+  if (folder.Has(kConfig)) {
+    return absl::InvalidArgumentError(
+        "variant.json: arch.kind: expected no config.json beside a linear variant, got one");
+  }
+  TAILOR_ASSIGN_OR_RETURN(TokenizerFiles tokenizer, ReadTokenizerFiles(folder));
+  TAILOR_RETURN_IF_ERROR(CheckTokenizer(manifest.tokenizer, tokenizer.spec, tokenizer.file_sha256));
+  ModelPackage package;
+  package.id = manifest.id;
+  package.family = manifest.family;
+  package.folder = folder.path();
+  package.config.vocab_size = static_cast<int>(tokenizer.spec.vocabulary.size());
+  package.config.max_positions =
+      manifest.task.max_tokens.value_or(tokenizer.max_tokens.value_or(kLinearMaxTokens));
+  package.config.num_token_types = 2;
+  package.config.head.pooler = PoolerActivation::kNone;
+  package.tokenizer = std::move(tokenizer.spec);
+  package.task.max_tokens = package.config.max_positions;
+  package.task.activation = OutputActivation::kNone;
+  package.task.labels = {"LABEL_0"};
+  TAILOR_RETURN_IF_ERROR(ApplyTask(manifest.task, package.config, &package.task));
+  package.quality = manifest.quality;
+  package.reference = manifest.reference;
+  TAILOR_ASSIGN_OR_RETURN(LinearFiles files,
+                          ReadLinearFiles(folder, *manifest.linear, package.config.vocab_size));
+  package.linear = std::move(files.model);
+  package.storage = std::move(files.storage);
+  package.num_parameters = files.num_parameters;
+  package.weight_bytes = files.weight_bytes;
+  return package;
+}
+
 }  // namespace
 
 absl::StatusOr<std::optional<VariantManifest>> ReadVariantManifest(const ModelFolder& folder) {
@@ -263,6 +300,7 @@ absl::StatusOr<ModelPackage> LoadVariant(const ModelFolder& folder,
                                          const std::optional<VariantManifest>& manifest) {
   const VariantManifest* claims = manifest ? &*manifest : nullptr;
   if (claims != nullptr) TAILOR_RETURN_IF_ERROR(CheckFiles(folder, *claims));
+  if (claims != nullptr && claims->linear) return LoadLinear(folder, *claims);
   TAILOR_ASSIGN_OR_RETURN(const SentenceModules modules, ReadSentenceModules(folder));
   TAILOR_ASSIGN_OR_RETURN(const ModelFolder encoder, EncoderFolder(folder, modules));
   TAILOR_ASSIGN_OR_RETURN(const nlohmann::json config_json, encoder.ReadJson(kConfig, {}));
@@ -316,6 +354,11 @@ absl::StatusOr<ModelPackage> DeriveVariant(const ModelFolder& folder,
                                            const VariantManifest& manifest,
                                            const ModelPackage& parent) {
   TAILOR_RETURN_IF_ERROR(CheckFiles(folder, manifest));
+  if (parent.linear) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("variant.json: derive.parent: expected a variant with layers, got ", parent.id,
+                     ", which is linear"));
+  }
   TAILOR_RETURN_IF_ERROR(
       CheckTokenizer(manifest.tokenizer, parent.tokenizer, parent.tokenizer.sha256));
   ModelPackage package = parent;

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 
 #include "engine/model/json_fields.h"
+#include "engine/model/linear_files.h"
 #include "engine/model/model_folder.h"
 
 namespace tailor {
@@ -315,10 +316,15 @@ absl::StatusOr<VariantManifest> ParseVariantManifest(const json& value) {
       [&](const Section& task) { manifest.task = ReadTask(task); });
   root.Nested("tokenizer", {"type", "files", "sha256", "vocab_size", "lower_case", "strip_accents"},
               [&](const Section& tokenizer) { manifest.tokenizer = ReadTokenizer(tokenizer); });
-  root.Nested("arch",
-              {"kind", "hidden", "embedding", "hidden_act", "norm", "eps", "position", "type_vocab",
-               "pooler", "embed_map"},
-              [&](const Section& arch) { manifest.arch = ReadArch(arch); });
+  const json* linear = root.Object("arch");
+  if (linear != nullptr && IsLinearArch(*linear)) {
+    manifest.linear = ReadLinearSpec(JsonFields(*linear, root.Where("arch"), &problem));
+  } else {
+    root.Nested("arch",
+                {"kind", "hidden", "embedding", "hidden_act", "norm", "eps", "position",
+                 "type_vocab", "pooler", "embed_map"},
+                [&](const Section& arch) { manifest.arch = ReadArch(arch); });
+  }
   root.Each("layers", {"src", "attn", "ffn", "heads", "head_dim", "ffn_dim"},
             [&](const Section& layer) { manifest.layers.push_back(ReadLayer(layer)); });
   root.Nested("derive", {"parent", "masks", "sub_network", "format"},
@@ -340,6 +346,9 @@ absl::StatusOr<VariantManifest> ParseVariantManifest(const json& value) {
   // A derived variant has its parent's shape; saying another would be passed over in silence.
   for (const char* key : {"arch", "layers", "elastic", "activations"}) {
     if (manifest.derive && root.Has(key)) root.FailExpected(key, "nothing beside \"derive\"");
+  }
+  for (const char* key : {"layers", "elastic", "activations"}) {
+    if (manifest.linear && root.Has(key)) root.FailExpected(key, "nothing of a linear variant");
   }
   if (!problem.ok()) return problem;
   return manifest;

@@ -68,6 +68,7 @@ struct VariantManifest {
   Task task;
   Tokenizer tokenizer;
   Arch arch;
+  std::optional<LinearSpec> linear;  // of `arch`, when its kind is linear
   std::vector<Layer> layers;
   std::optional<Derive> derive;
   std::optional<Elastic> elastic;

@@ -53,6 +53,18 @@ TEST(MeasureVariant, MeasuresTheSmallestShapeWhateverItTakes) {
   EXPECT_EQ(result.samples->size(), 1U);
 }
 
+// Microseconds a batch: the clock's own steps are of the size of what is measured.
+TEST(MeasureVariant, FindsTheCostOfAVariantOfMicroseconds) {
+  const FakeCost truth{.fixed = 1e-6, .per_token = 2e-9, .per_square = 1e-10, .per_row = 5e-7};
+  const WarmUpResult result = WarmUp(truth);
+  ASSERT_TRUE(result.samples.ok());
+  const auto fitted = FitCost(*result.samples);
+  ASSERT_TRUE(fitted.ok());
+  for (const CostSample& sample : *result.samples) {
+    EXPECT_NEAR(ModeledSeconds(*fitted, sample.shape), sample.seconds, 0.1 * sample.seconds);
+  }
+}
+
 TEST(MeasureVariant, KeepsToSmallLimits) {
   const BatchLimits limits{.max_tokens = 20, .max_sequences = 2, .max_sequence_tokens = 10};
   EXPECT_TRUE(WarmUp({.per_token = 1e-6}, limits).samples.ok());

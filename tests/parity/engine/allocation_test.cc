@@ -121,6 +121,20 @@ TEST(Allocations, AWarmRunMakesNone) {
   }
 }
 
+TEST(Allocations, NorDoesALinearVariant) {
+  const ModelPackage package = LoadModelPackage("tests/golden/linear/model").value();
+  const std::unique_ptr<Backend> cpu = testing::Cpu(1);
+  const LoadedCut loaded = testing::LoadInto(*cpu, package);
+  const Batch batch = testing::RandomBatch({64, 1, 17, 33}, package.config, 4);
+  std::vector<float> outputs(4);
+  own_allocations = onednn_allocations = 0;
+  is_counting = true;
+  const bool is_ok = cpu->Run(loaded.cut, batch, outputs).ok();
+  is_counting = false;
+  EXPECT_TRUE(is_ok);
+  EXPECT_EQ(own_allocations.load() + onednn_allocations.load(), 0);
+}
+
 }  // namespace
 }  // namespace tailor
 
