@@ -10,8 +10,8 @@ from tiny_context import TinyContext, tiny_model
 from torch import Tensor
 
 from tailor_compress.errors import TailorError
+from tailor_compress.model.bitmask import bitmask_decode, bitmask_encode
 from tailor_compress.pruning import magnitude
-from tailor_compress.pruning.bitmask import bitmask_decode, bitmask_encode
 from tailor_compress.pruning.magnitude import (
     PruneMagnitude,
     cubic_sparsity,
@@ -73,6 +73,8 @@ def test_bits_that_do_not_fit_are_refused() -> None:
         bitmask_decode("m", {**tensors, "m.compressed": torch.ones(5)})
     with pytest.raises(TailorError, match="beyond"):
         bitmask_decode("m", {**tensors, "m.shape": torch.tensor([2, 2])})
+    with pytest.raises(TailorError, match=r"m\.bitmask"):
+        bitmask_decode("m", {"m.compressed": torch.ones(5)})
 
 
 def _made(context: TinyContext, method: PruneMagnitude = _METHOD) -> dict[str, Tensor]:

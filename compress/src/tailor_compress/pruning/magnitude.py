@@ -13,8 +13,8 @@ from transformers import BertForSequenceClassification
 from tailor_compress.errors import TailorError
 from tailor_compress.export.trained import step
 from tailor_compress.method import Context, Made, setting
+from tailor_compress.model.bitmask import bitmask_encode
 from tailor_compress.model.forward import plain
-from tailor_compress.pruning.bitmask import bitmask_encode
 from tailor_compress.pruning.limits import require_share
 from tailor_compress.pruning.recovery import ParentObjective, Recovery
 from tailor_compress.training.loop import train

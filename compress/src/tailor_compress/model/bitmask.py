@@ -14,22 +14,27 @@ from torch import Tensor
 
 from tailor_compress.errors import TailorError
 
+COMPRESSED, BITMASK, SHAPE = ".compressed", ".bitmask", ".shape"
+
 
 def bitmask_encode(name: str, weight: Tensor) -> dict[str, Tensor]:
     """Return the three tensors of a matrix [rows, cols], which keep its type and its values."""
     kept = weight.detach() != 0
     bits = np.packbits(kept.numpy(), axis=1, bitorder="little")
     return {
-        f"{name}.compressed": weight.detach()[kept].clone(),
-        f"{name}.bitmask": torch.from_numpy(bits),
-        f"{name}.shape": torch.tensor(weight.shape, dtype=torch.int64),
+        name + COMPRESSED: weight.detach()[kept].clone(),
+        name + BITMASK: torch.from_numpy(bits),
+        name + SHAPE: torch.tensor(weight.shape, dtype=torch.int64),
     }
 
 
 def bitmask_decode(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
     """Return the dense matrix. Raises TailorError for tensors that do not fit together."""
-    values, bits = tensors[f"{name}.compressed"], tensors[f"{name}.bitmask"]
-    rows, columns = (int(size) for size in tensors[f"{name}.shape"])
+    missing = [ending for ending in (BITMASK, SHAPE) if name + ending not in tensors]
+    if missing:
+        raise TailorError(f"{name}{missing[0]} beside its values", "none", "write the file again")
+    values, bits = tensors[name + COMPRESSED], tensors[name + BITMASK]
+    rows, columns = (int(size) for size in tensors[name + SHAPE])
     wanted = (rows, -(-columns // 8))
     if tuple(bits.shape) != wanted:
         raise TailorError(
