@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from tiny_context import tiny_model
 
 from tailor_compress.errors import TailorError
 from tailor_compress.model.cut import LayerShape
 from tailor_compress.pruning.latency import LatencyTable, read_table, write_table
-from tailor_compress.pruning.measure_latency import Bench, measure_table, separate
+from tailor_compress.pruning.measure_latency import Bench, main, measure_table, separate
 
 _TABLE = LatencyTable("here", "16x128", 2, [0.0, 1.0, 1.5], [(0, 0.1), (8, 0.5), (16, 2.5)], 3.0)
 _FULL = LayerShape(3, 4, 32)
@@ -79,6 +81,23 @@ def test_the_benchmark_is_run_on_models_of_each_width(tmp_path: Path) -> None:
     assert table.fixed_ms == pytest.approx(2)
     assert table.model([LayerShape(2, 4, 16)] * 2) == pytest.approx(2 + 2 * (0.5 + 6 + 4))
     assert (table.batch, table.threads) == ("4x32", 1)
+
+
+def test_the_command_writes_the_table_of_a_parent(tmp_path: Path) -> None:
+    script, out = tmp_path / "engine_bench", tmp_path / "table.json"
+    script.write_text(f"#!{sys.executable}\n{_FAKE}")
+    script.chmod(0o755)
+    tiny_model().config.save_pretrained(tmp_path)
+    arguments = [str(out), "--binary", str(script), "--parent", str(tmp_path), "--widths", "2"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    table = read_table(out)
+    assert table.attention_ms == pytest.approx([0, 3, 6, 9, 12])
+    assert [n for n, _ in table.ffn_ms] == [0, 12, 24]
+    script.write_text("#!/bin/sh\nexit 3\n")
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code != 0
+    assert "exit code 3" in result.output
 
 
 def test_a_benchmark_that_fails_is_reported(tmp_path: Path) -> None:

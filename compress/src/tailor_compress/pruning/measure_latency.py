@@ -93,9 +93,9 @@ def separate(
     """Return the costs of a layer's attention by heads and feed-forward by neurons, and the rest.
 
     Layers of one model have one shape. Half the layers tell the rest from the layers; one width
-    is varied while the other is full. What a width of 0 costs cannot be measured: it is continued
-    from the two smallest widths. Both costs at full width are then known up to a constant, which
-    is the time of a full layer.
+    is varied while the other is full. The cost of a width of 0 is continued from the two smallest
+    widths, which errs to the slow side, as every sublayer has some cost of its own: it is counted
+    to the feed-forward, so that attention without heads is 0.
     """
 
     def model(heads: int, inner: int, count: int) -> float:
@@ -113,8 +113,6 @@ def separate(
         (n, (model(full.heads, n, layers) - fixed) / layers) for n in neurons if n < full.ffn_dim
     ]
     by_neurons.append((full.ffn_dim, layer))
-    # A full layer minus its attention without heads is its feed-forward with some rest of the
-    # attention (norm, sum); that rest is counted to the feed-forward, which has one like it.
     ffn_full = _at_zero(by_heads[0], by_heads[1])
     attention_full = layer - ffn_full
     attention = [0.0, *(max(0.0, ms - ffn_full) for _, ms in by_heads)]
