@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from transformers import BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.read_back import read_back
+from tailor_compress.export.bundle import Family, Variant, write_bundle
+from tailor_compress.export.trained import Trained
 from tailor_compress.linear.method import LinearFloor
 from tailor_compress.linear.scorer import from_tensors, is_linear, load_scorer
 from tailor_compress.linear.train import Fit, list_loss
 from tailor_compress.method import Lists, Made
 from tailor_compress.model.forward import Apply, plain
+from tailor_compress.text import SPECIAL_TOKENS
 from tailor_compress.training.corpus import CandidateList
 from tailor_compress.training.losses import listwise, listwise_distillation
 
@@ -52,7 +55,7 @@ class _Context:
     lists: Lists = field(default_factory=_Synonyms)
     checkpoint: Path = Path("unused")
     data_id: str = "made-up"
-    tokens: Sequence[str] = tuple(f"word{i}" for i in range(_VOCAB))
+    tokens: Sequence[str] = (*SPECIAL_TOKENS, *(f"word{i}" for i in range(5, _VOCAB)))
 
     def parent(self, role: str = "base") -> BertForSequenceClassification:
         raise AssertionError(f"scores are enough, nobody needs the model of {role}")
@@ -126,10 +129,15 @@ def test_what_is_made_is_a_small_variant_without_a_model(made: Made, tmp_path: P
         "linear.hashed.weight": (torch.float16, [4096]),
         "linear.idf": (torch.float16, [_VOCAB]),
     }
-    save_file(dict(made.tensors), tmp_path / "model.safetensors")
-    pair = _Context().lists.drawn(0).pairs[0]
-    expected = from_tensors(made.manifest["arch"], made.tensors).score(*pair)
-    assert load_scorer(tmp_path, made.manifest).score(*pair) == expected
+    family = Family("tiny", "2026-01-01", "Apache-2.0", list(_Context.tokens), max_len=32)
+    record = Trained(list(made.steps), [{"id": "teacher", "role": "teacher"}])
+    folder = tmp_path / "linear"
+    folder.mkdir()
+    write_bundle(family, Variant("linear", record, made.model, made.tensors, made.manifest), folder)
+    assert not (folder / "config.json").exists()
+    pairs = _Context().lists.drawn(0).pairs
+    expected = from_tensors(made.manifest["arch"], made.tensors).scores(pairs, "made")
+    np.testing.assert_array_equal(read_back(folder, [tmp_path]).scores(pairs, "read"), expected)
 
 
 def test_the_servers_golden_scores_are_those_of_this_package() -> None:
