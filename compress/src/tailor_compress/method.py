@@ -66,6 +66,10 @@ class Context(Protocol):
     def data_id(self) -> str:
         """Fingerprint of the data, for the steps of the record."""
 
+    @property
+    def tokens(self) -> Sequence[str]:
+        """The vocabulary that the lists' ids count."""
+
     def parent(self, role: str = "base") -> BertForSequenceClassification:
         """Return a fresh f32 copy of a parent, not in training mode."""
 
