@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
 from tailor_compress.model.narrow import install_narrow
+from tailor_compress.quantization.quantizer import QuantisedLinear
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,14 @@ def _resized(old: nn.Linear, weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def _rows(linear: nn.Linear, index: Tensor) -> nn.Linear:
+    if isinstance(linear, QuantisedLinear):
+        return linear.rows(index)
     return _resized(linear, linear.weight.detach()[index], linear.bias.detach()[index])
 
 
 def _columns(linear: nn.Linear, index: Tensor) -> nn.Linear:
+    if isinstance(linear, QuantisedLinear):
+        return linear.columns(index)
     return _resized(linear, linear.weight.detach()[:, index], linear.bias.detach().clone())
 
 

@@ -96,8 +96,20 @@ class QuantisedLinear(nn.Linear):
         self.register_buffer("weight_scale", weight_scale, persistent=False)
         self.register_buffer("input_scale", input_scale, persistent=False)
 
+    def rows(self, index: Tensor) -> "QuantisedLinear":
+        """Return the product with these outputs only."""
+        codes, scale = self.codes[index], self.weight_scale[index]
+        return QuantisedLinear(codes, scale, self.bias[index], self.input_scale)
+
+    def columns(self, index: Tensor) -> "QuantisedLinear":
+        """Return the product with these inputs only; rows keep their scales."""
+        codes = self.codes[:, index]
+        return QuantisedLinear(codes, self.weight_scale, self.bias, self.input_scale)
+
     def product(self, x: Tensor) -> Tensor:
-        """Return the product for x [..., in], f32 [..., out]."""
+        """Return the product for x [..., in], f32 [..., out]; without inputs it is the bias."""
+        if self.in_features == 0:
+            return nn.functional.linear(x, self.weight, self.bias)
         return integer_product(x, self.codes, self.weight_scale, self.bias, self.input_scale)
 
 

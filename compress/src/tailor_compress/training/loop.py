@@ -4,7 +4,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,9 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def _resume(path: Path, optimizer: MasterAdamW, identity: str) -> tuple[int, float]:
+def _resume(
+    path: Path, optimizer: MasterAdamW, identity: str, extra: Sequence[Tensor]
+) -> tuple[int, float]:
     state = torch.load(path, weights_only=True, map_location="cpu") if path.is_file() else None
     state = from_first(state if rank() == 0 else None)
     if state is None:
@@ -78,6 +80,8 @@ def _resume(path: Path, optimizer: MasterAdamW, identity: str) -> tuple[int, flo
             "delete it to start again, or restore the settings",
         )
     optimizer.restore(state["optimizer"])
+    for tensor, saved in zip(extra, state.get("extra", ()), strict=True):
+        tensor.copy_(saved)
     return int(state["step"]), float(state["wall_s"])
 
 
@@ -87,6 +91,7 @@ def train(
     schedule: Schedule,
     checkpoint: Path,
     stage: str,
+    extra: Sequence[Tensor] = (),
 ) -> float:
     """Train ``model`` in place and return the seconds spent in total.
 
@@ -98,6 +103,9 @@ def train(
     With several processes (training/processes.py) step n of process r is asked for as number
     n * processes + r, so that an objective that draws by number draws different lists in each;
     the gradients are averaged, and every process ends with the same weights.
+
+    ``extra`` are tensors that the objective changes in place (moving averages); they are part of
+    the checkpoint, and averaged like the gradients.
     """
     count = processes()
     set_precision(model, schedule.precision)
@@ -107,7 +115,7 @@ def train(
     names = [(name, list(p.shape)) for name, p in model.named_parameters()]
     settings = {k: v for k, v in asdict(schedule).items() if k != "checkpoint_steps"}
     identity = json.dumps([stage, settings, names], sort_keys=True)
-    first, spent = _resume(checkpoint, optimizer, identity)
+    first, spent = _resume(checkpoint, optimizer, identity, extra)
     began = time.monotonic()
     smoothed: float | None = None
     with Progress(stage, schedule.steps, start=first, unit="step") as progress:
@@ -122,7 +130,7 @@ def train(
                 )
             loss.backward()
             rate = learning_rate(step, schedule.steps, schedule.learning_rate, schedule.warmup)
-            average(p.grad for p in parameters if p.grad is not None)
+            average([*(p.grad for p in parameters if p.grad is not None), *extra])
             norm = optimizer.step(rate)
             smoothed = value if smoothed is None else 0.98 * smoothed + 0.02 * value
             progress.advance(1, loss=smoothed, grad_norm=norm)
@@ -131,7 +139,8 @@ def train(
             if due and rank() == 0:
                 wall = spent + time.monotonic() - began
                 record = {"identity": identity, "step": done, "wall_s": wall}
-                _write(checkpoint, {**record, "optimizer": optimizer.state()})
+                state = {"optimizer": optimizer.state(), "extra": list(extra)}
+                _write(checkpoint, {**record, **state})
     total = spent + time.monotonic() - began
     for weight, master in zip(parameters, optimizer.masters, strict=True):
         weight.data = master.clone()
