@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
@@ -18,10 +17,11 @@ from tailor_compress.evaluation.scorer import Pair, score_pairs
 from tailor_compress.export.bundle import MASKS
 from tailor_compress.export.variant import MANIFEST, WEIGHTS, read_manifest
 from tailor_compress.linear.scorer import is_linear, load_scorer
-from tailor_compress.model.cut import LayerCut, LayerShape, cut_model, layer_shapes
+from tailor_compress.model.cut import LayerCut, LayerShape, cut_model
 from tailor_compress.model.formats import products
-from tailor_compress.model.forward import Apply, plain
-from tailor_compress.model.stored import build_model, unpacked
+from tailor_compress.model.forward import Apply
+from tailor_compress.model.stored import stored_model
+from tailor_compress.pruning.gates import Gates, fold
 from tailor_compress.text import PairLayout, read_vocabulary
 
 Json = Mapping[str, Any]
@@ -52,9 +52,9 @@ def _shapes(manifest: Json) -> list[LayerShape]:
     return [LayerShape(one["heads"], one["head_dim"], one["ffn_dim"]) for one in manifest["layers"]]
 
 
-def _own_model(folder: Path, manifest: Json) -> BertForSequenceClassification:
+def _own_model(folder: Path, manifest: Json) -> tuple[BertForSequenceClassification, Apply]:
     config = BertConfig.from_pretrained(folder)
-    return build_model(config, _shapes(manifest), unpacked(load_file(folder / WEIGHTS)))
+    return stored_model(config, _shapes(manifest), load_file(folder / WEIGHTS))
 
 
 def sub_network_cuts(elastic: Json, width: float, depth: float) -> list[LayerCut]:
@@ -73,35 +73,14 @@ def sub_network_cuts(elastic: Json, width: float, depth: float) -> list[LayerCut
     return [LayerCut(n, range(heads), range(neurons)) for n in depths[depth]["layers"]]
 
 
-def masked(
-    model: BertForSequenceClassification, masks: Mapping[str, Tensor]
-) -> BertForSequenceClassification:
-    """Return the model without the heads and neurons of factor 0, other factors folded in.
-
-    ``masks`` are "heads" [layers, heads] and "neurons" [layers, ffn_dim].
-    """
-    shapes = layer_shapes(model)
-    cuts = []
-    for n, shape in enumerate(shapes):
-        heads = [h for h in range(shape.heads) if masks["heads"][n, h] != 0]
-        neurons = [f for f in range(shape.ffn_dim) if masks["neurons"][n, f] != 0]
-        cuts.append(LayerCut(n, heads, neurons))
-    result = cut_model(model, cuts)
-    layers: Any = result.bert.encoder.layer
-    for n, (layer, cut, shape) in enumerate(zip(layers, cuts, shapes, strict=True)):
-        heads_factor = masks["heads"][n, list(cut.heads)].repeat_interleave(shape.head_dim)
-        layer.attention.output.dense.weight.data *= heads_factor
-        layer.output.dense.weight.data *= masks["neurons"][n, list(cut.neurons)]
-    return result
-
-
 def _derived(
     folder: Path, manifest: Json, parent: BertForSequenceClassification, owner: Json
 ) -> tuple[BertForSequenceClassification, Apply]:
     derive = manifest["derive"]
     model, sub_network = parent, derive.get("sub_network")
     if derive.get("masks"):
-        model = masked(model, load_file(folder / MASKS))
+        masks = load_file(folder / MASKS)
+        model = fold(model, Gates(list(masks["heads"]), list(masks["neurons"])))
     elif sub_network:
         if "elastic" not in owner:
             raise TailorError(
@@ -134,10 +113,10 @@ def read_encoder(folder: Path, families: Sequence[Path]) -> Encoder:
     """Return a variant that is a BERT."""
     manifest = read_manifest(folder)
     if "derive" not in manifest:
-        return Encoder(_own_model(folder, manifest), plain, manifest["task"].get("score_index", 0))
+        return Encoder(*_own_model(folder, manifest), manifest["task"].get("score_index", 0))
     parent = find_bundle(manifest["derive"]["parent"], families)
     owner = read_manifest(parent)
-    model, apply = _derived(folder, manifest, _own_model(parent, owner), owner)
+    model, apply = _derived(folder, manifest, _own_model(parent, owner)[0], owner)
     return Encoder(model, apply, owner["task"].get("score_index", 0))
 
 

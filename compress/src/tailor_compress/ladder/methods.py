@@ -1,20 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods by name, in the groups that are commands of the command line."""
 
+from tailor_compress.distillation.distil import Distil
+from tailor_compress.distillation.ensemble import EnsembleDistil
+from tailor_compress.distillation.tiny_bert import TinyBert
 from tailor_compress.elastic.method import Elastic
 from tailor_compress.errors import TailorError
 from tailor_compress.ladder.basic import Derive, FineTune, NewStudent
 from tailor_compress.linear.method import LinearFloor
 from tailor_compress.method import Method
+from tailor_compress.pruning.fisher import PruneFisher
 from tailor_compress.pruning.heads import PruneHeads
+from tailor_compress.pruning.magnitude import PruneMagnitude
 from tailor_compress.pruning.neurons import PruneNeurons
+from tailor_compress.quantization.method import PostTraining, QuantizationAware
 from tailor_compress.settings import nearest
 
 COMMANDS: dict[str, dict[str, type[Method]]] = {
     "train": {"fine_tune": FineTune},
-    "distil": {"listwise": NewStudent, "linear": LinearFloor},
-    "prune": {"heads": PruneHeads, "neurons": PruneNeurons},
-    "quantize": {"derive": Derive},
+    "distil": {
+        "distil": Distil,
+        "tiny_bert": TinyBert,
+        "ensemble": EnsembleDistil,
+        "listwise": NewStudent,
+        "linear": LinearFloor,
+    },
+    "prune": {
+        "fisher": PruneFisher,
+        "heads": PruneHeads,
+        "neurons": PruneNeurons,
+        "magnitude": PruneMagnitude,
+    },
+    "quantize": {
+        "post_training": PostTraining,
+        "quantization_aware": QuantizationAware,
+        "derive": Derive,
+    },
     "elastic": {"dynabert": Elastic},
 }
 

@@ -4,7 +4,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -30,6 +30,7 @@ from tailor_compress.ladder.results import (
     write_replacing,
 )
 from tailor_compress.method import Made, Method
+from tailor_compress.model.cut import layer_shapes
 from tailor_compress.training.processes import processes, rank, wait_for_all
 from tailor_compress.workspace import Workspace
 
@@ -170,6 +171,7 @@ class Ladder:
         folder = self.space.trained(stage.id)
         began = time.monotonic()
         made = divided(stage.method, processes()).make(self._context(stage))
+        made = self._with_elastic(stage, made)
         if rank() == 0:
             save_result(
                 made, self._trained(stage, made, began), self.fingerprints[stage.id], folder
@@ -178,6 +180,21 @@ class Ladder:
                 state.unlink()
         wait_for_all()
         return load_result(folder)
+
+    def _manifest(self, id_: str) -> Mapping[str, Any]:
+        """Return the keys of a stage's variant.json that say what can be made of it."""
+        result = self._result(self._by_id[id_])
+        return result.manifest if result else read_manifest(self.space.bundle(id_))
+
+    def _with_elastic(self, stage: Stage, made: Made) -> Made:
+        """Let what has the shape and the order of an elastic parent be elastic too."""
+        base = stage.parents.get("base", START)
+        elastic = {} if base == START else self._manifest(base).get("elastic")
+        if not elastic or made.model is None or "derive" in made.manifest:
+            return made
+        if layer_shapes(made.model) != layer_shapes(self._parent(base)):
+            return made
+        return dataclasses.replace(made, manifest={"elastic": elastic, **made.manifest})
 
     def _trained(self, stage: Stage, made: Made, began: float) -> Trained:
         """Return the record: the method's steps, after those that made the trimmed checkpoint."""

@@ -3,14 +3,14 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
+from tailor_compress.model.bitmask import BITMASK, COMPRESSED, SHAPE, bitmask_decode
 from tailor_compress.model.cut import LayerShape, load_weights
-
-COMPRESSED, BITMASK, SHAPE = ".compressed", ".bitmask", ".shape"
+from tailor_compress.model.forward import Apply, plain
+from tailor_compress.quantization.reader import install_stored, read_quantised
 
 
 def build_model(
@@ -31,21 +31,21 @@ def build_model(
 
 
 def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with every bitmask tensor as a dense one.
-
-    M.weight.compressed [nnz] are the values row by row, M.weight.bitmask [rows, ceil(cols / 8)]
-    says where: bit i of byte j is column 8 j + i; M.weight.shape is [rows, cols].
-    """
+    """Return the tensors with every bitmask tensor as a dense one."""
     result = dict(tensors)
     for name in tensors:
-        if not name.endswith(COMPRESSED):
-            continue
-        base = name.removesuffix(COMPRESSED)
-        values, mask = result.pop(name), result.pop(base + BITMASK)
-        rows, columns = result.pop(base + SHAPE).tolist()
-        bits = (mask[:, :, None] >> torch.arange(8)) & 1
-        kept = bits.reshape(rows, -1)[:, :columns].bool()
-        dense = torch.zeros(rows, columns, dtype=values.dtype)
-        dense[kept] = values
-        result[base] = dense
+        if name.endswith(COMPRESSED):
+            base = name.removesuffix(COMPRESSED)
+            for suffix in (COMPRESSED, BITMASK, SHAPE):
+                result.pop(base + suffix)
+            result[base] = bitmask_decode(base, tensors)
     return result
+
+
+def stored_model(
+    config: BertConfig, shapes: Sequence[LayerShape], tensors: Mapping[str, Tensor]
+) -> tuple[BertForSequenceClassification, Apply]:
+    """Return the model of a bundle's tensors in any form, and how its products are evaluated."""
+    floats, codes = read_quantised(unpacked(tensors))
+    model = build_model(config, shapes, floats)
+    return model, install_stored(model, codes) if codes else plain
