@@ -16,10 +16,15 @@ from tailor_compress.data.views import VIEWS
 from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.report import markdown
 from tailor_compress.export.variant import MANIFEST
+from tailor_compress.ladder.methods import COMMANDS
+from tailor_compress.ladder.options import given_settings, read_config, settings_options
 from tailor_compress.ladder.run import Ladder, State
+from tailor_compress.ladder.single import Job, run_job
+from tailor_compress.method import Method
 from tailor_compress.quality import evaluate as evaluate_family
 from tailor_compress.quality import is_other_snapshot
 from tailor_compress.recipe import read_recipe
+from tailor_compress.settings import parse
 from tailor_compress.tables import table
 from tailor_compress.training.device import DEVICES, use_device
 from tailor_compress.training.loop import use_threads
@@ -204,6 +209,100 @@ def evaluate(space: Workspace, sets: str | None, split: str) -> None:
     """Measure every variant, BM25 and chance; write report and qualities, print the tables."""
     chosen = space.recipe.evaluation.sets if sets is None else sets.split(",")
     click.echo(markdown(evaluate_family(space, chosen, split)))
+
+
+def _method_command(command: str, methods: dict[str, type[Method]]) -> click.Command:
+    """Return the command of a group of methods on a user's own model and data."""
+    roles = [role for method in methods.values() for role in method.roles]
+    model_role = next(role for role in ("base", "init", "teacher") if role in roles)
+
+    @click.option(
+        "--method",
+        type=click.Choice(list(methods)),
+        default=next(iter(methods)),
+        show_default=True,
+        help="What is done.",
+    )
+    @click.option(
+        "--model" if model_role != "teacher" else "--teacher",
+        "model",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="Folder of the BERT classifier or cross-encoder to start from.",
+    )
+    @click.option(
+        "--parent",
+        "others",
+        multiple=True,
+        help="Further models, as ROLE=FOLDER; may be repeated.",
+    )
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        required=True,
+        help='JSON lines {"query", "documents", "labels" or none}.',
+    )
+    @click.option(
+        "--out", type=click.Path(path_type=Path), required=True, help="Folder of the variant."
+    )
+    @click.option("--config", type=click.Path(path_type=Path), help="YAML file of settings.")
+    @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
+    @click.option("--max-len", type=int, help="Tokens of a pair; the model's own by default.")
+    @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True)
+    @click.option("--threads", type=int, help="Threads; all by default.")
+    @settings_options(methods)
+    @one_line
+    def run(
+        method: str,
+        model: Path,
+        others: tuple[str, ...],
+        data: Path,
+        out: Path,
+        config: Path | None,
+        seed: int,
+        max_len: int | None,
+        device: str,
+        threads: int | None,
+        **flags: Any,
+    ) -> None:
+        if threads is not None:
+            use_threads(threads)
+        use_device(device)
+        join_processes()
+        kind = methods[method]
+        settings = given_settings(kind, method, read_config(config), flags)
+        models = {kind.roles[0]: model}
+        for other in others:
+            role, equals, folder = other.partition("=")
+            if not equals:
+                raise TailorError("--parent ROLE=FOLDER", other, "name the role")
+            models[role] = Path(folder)
+        for role in kind.roles:
+            if role not in models:
+                raise TailorError(f"a model as `{role}`", "none", f"add --parent {role}=FOLDER")
+        job = Job(method, parse(kind, settings, ""), models, data, out, seed, max_len)
+        shown = run_job(job)
+        if rank() == 0:
+            click.echo(shown)
+
+    summaries = "  \n".join(
+        f"{name}: {(kind.__doc__ or '').splitlines()[0]}" for name, kind in methods.items()
+    )
+    run.__doc__ = None
+    text = f"{_SUMMARIES[command]}\n\n\b\n{summaries}"
+    return click.command(command, help=text)(run)
+
+
+_SUMMARIES = {
+    "train": "Fine-tune an encoder on your own labelled lists.",
+    "distil": "Distil a student from your own teacher; its scores are labels enough.",
+    "prune": "Cut heads, neurons or weights out of your own model.",
+    "quantize": "Store or run your own model's products in fewer bits.",
+    "elastic": "Make one file of many widths and depths of your own model.",
+}
+
+for _name, _methods in COMMANDS.items():
+    main.add_command(_method_command(_name, _methods))
 
 
 if __name__ == "__main__":

@@ -111,3 +111,12 @@ def changed(settings: Any) -> dict[str, Any]:
             nested = dataclasses.is_dataclass(current)
             found[field.name] = changed(current) if nested else current
     return found
+
+
+def plain_value(given: Any) -> Any:
+    """Return a setting as it would be written in YAML."""
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        return dataclasses.asdict(given)
+    if isinstance(given, tuple):
+        return [plain_value(one) for one in given]
+    return given

@@ -69,6 +69,17 @@ def divided(method: Method, count: int) -> Method:
     return dataclasses.replace(method, **changes) if changes else method  # type: ignore[type-var]
 
 
+def with_elastic(
+    made: Made, elastic: Mapping[str, Any] | None, parent: BertForSequenceClassification
+) -> Made:
+    """Let what has the shape and the order of an elastic parent be elastic too."""
+    if not elastic or made.model is None or "derive" in made.manifest:
+        return made
+    if layer_shapes(made.model) != layer_shapes(parent):
+        return made
+    return dataclasses.replace(made, manifest={"elastic": elastic, **made.manifest})
+
+
 class Ladder:
     """A recipe's stages on their workspace."""
 
@@ -190,11 +201,7 @@ class Ladder:
         """Let what has the shape and the order of an elastic parent be elastic too."""
         base = stage.parents.get("base", START)
         elastic = {} if base == START else self._manifest(base).get("elastic")
-        if not elastic or made.model is None or "derive" in made.manifest:
-            return made
-        if layer_shapes(made.model) != layer_shapes(self._parent(base)):
-            return made
-        return dataclasses.replace(made, manifest={"elastic": elastic, **made.manifest})
+        return with_elastic(made, elastic, self._parent(base)) if elastic else made
 
     def _trained(self, stage: Stage, made: Made, began: float) -> Trained:
         """Return the record: the method's steps, after those that made the trimmed checkpoint."""
