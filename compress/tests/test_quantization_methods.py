@@ -17,6 +17,7 @@ from tailor_compress.export.bundle import stored_tensors
 from tailor_compress.method import Made
 from tailor_compress.model.cut import LayerCut, cut_model, layer_shapes, load_weights
 from tailor_compress.model.forward import Apply
+from tailor_compress.pruning.gates import Gates, fold
 from tailor_compress.pruning.recovery import ParentObjective
 from tailor_compress.quantization.calibrate import list_scores
 from tailor_compress.quantization.fake import FakeQuantisation, fake_quantised
@@ -146,6 +147,18 @@ def test_a_cut_of_stored_products_keeps_their_codes(context: TinyContext) -> Non
     assert torch.equal(out.input_scale, whole.attention.output.dense.input_scale)
     assert torch.equal(found.output.dense.codes, whole.output.dense.codes[:, [5, 1, 7]])
     assert scores(small, made.apply).isfinite().all()
+
+
+def test_gates_cut_stored_products_but_do_not_scale_them(context: TinyContext) -> None:
+    made = PostTraining().make(context)
+    assert made.model is not None
+    heads, neurons = torch.ones(2, 4), torch.ones(2, 24)
+    heads[0, 1] = neurons[1, 3] = 0
+    found = fold(made.model, Gates(list(heads), list(neurons)))
+    assert [(one.heads, one.ffn_dim) for one in layer_shapes(found)] == [(3, 24), (4, 23)]
+    neurons[1, 4] = 0.5
+    with pytest.raises(TailorError, match=r"gates of 0 and 1 .* got 0\.5"):
+        fold(made.model, Gates(list(heads), list(neurons)))
 
 
 def broken(tensors: dict[str, Tensor], how: str) -> None:

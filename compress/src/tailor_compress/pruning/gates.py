@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
+from tailor_compress.errors import TailorError
 from tailor_compress.model.cut import LayerCut, cut_model, layer_shapes
 from tailor_compress.model.forward import Apply, logits, pad, plain
 from tailor_compress.progress import Progress
+from tailor_compress.quantization.quantizer import QuantisedLinear
 from tailor_compress.training.corpus import CandidateList
 from tailor_compress.training.device import fast_precision
 from tailor_compress.training.loop import set_precision
@@ -100,6 +102,16 @@ def gate_gradients(
     return Gradients(stacked[:count], stacked[count:])
 
 
+def _scale(linear: Any, factors: Tensor) -> None:
+    if isinstance(linear, QuantisedLinear) and bool((factors != 1).any()):
+        raise TailorError(
+            "gates of 0 and 1 for a parent with int8 weights",
+            f"{float(factors[factors != 1][0]):g}",
+            "name a parent with float weights",
+        )
+    linear.weight *= factors
+
+
 def fold(model: BertForSequenceClassification, gates: Gates) -> BertForSequenceClassification:
     """Return a copy without the closed heads and neurons; other factors go into its weights."""
     heads = [gate.nonzero().flatten().tolist() for gate in gates.heads]
@@ -111,6 +123,7 @@ def fold(model: BertForSequenceClassification, gates: Gates) -> BertForSequenceC
     with torch.no_grad():
         for n, layer in enumerate(layers):
             size = layer.attention.self.attention_head_size
-            layer.attention.output.dense.weight *= gates.heads[n][heads[n]].repeat_interleave(size)
-            layer.output.dense.weight *= gates.neurons[n][neurons[n]]
+            factors = gates.heads[n][heads[n]].repeat_interleave(size)
+            _scale(layer.attention.output.dense, factors)
+            _scale(layer.output.dense, gates.neurons[n][neurons[n]])
     return result
