@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures a latency table: the engine's benchmark on models of many widths, weights random."""
 
+import itertools
 import json
 import subprocess
 import tempfile
@@ -23,6 +24,8 @@ from tailor_compress.text import SPECIAL_TOKENS, save_tokenizer
 # Milliseconds of a model of these layers.
 Measure = Callable[[Sequence[LayerShape]], float]
 
+# Share of a layer's time by which a smaller width may seem slower.
+_NOISE = 0.15
 _VOCABULARY = 1000
 _POSITIONS = 512
 
@@ -59,7 +62,10 @@ class Bench:
     format: str = "f32"
 
     def milliseconds(self, folder: Path) -> float:
-        """Return the median time of a batch. Raises TailorError with what the binary said."""
+        """Return the time of a batch. Raises TailorError with what the binary said.
+
+        The shortest of all runs: whatever else the host does only adds to it.
+        """
         flags = {
             "--model": str(folder),
             "--format": self.format,
@@ -78,13 +84,25 @@ class Bench:
                 done.stderr.strip()[-300:] or f"exit code {done.returncode}",
                 "build it and check its flags",
             )
-        return float(json.loads(lines[-1])["median_ms"])
+        return float(json.loads(lines[-1])["best_ms"])
 
 
-def _at_zero(first: tuple[int, float], second: tuple[int, float]) -> float:
-    """Continue the line through two points to 0 units: what the sublayer costs without any."""
-    (x0, y0), (x1, y1) = first, second
-    return max(0.0, y0 - x0 * (y1 - y0) / (x1 - x0))
+def _require_quiet(by_units: Sequence[tuple[int, float]], layer: float) -> None:
+    """Raise TailorError when fewer units took clearly longer than more: the host was busy."""
+    for (fewer, before), (more, after) in itertools.pairwise(by_units):
+        if before - after > _NOISE * layer:
+            raise TailorError(
+                f"{fewer} units of a layer to take no longer than {more}",
+                f"{before:.2f} and {after:.2f} ms",
+                "measure again while the host does nothing else",
+            )
+
+
+def _at_zero(by_units: Sequence[tuple[int, float]]) -> float:
+    """Continue the line through the smaller half of the widths to 0 units."""
+    half = by_units[: max(2, len(by_units) // 2)]
+    units, times = zip(*half, strict=True)
+    return max(0.0, float(np.polyfit(units, times, 1)[1]))
 
 
 def separate(
@@ -93,7 +111,7 @@ def separate(
     """Return the costs of a layer's attention by heads and feed-forward by neurons, and the rest.
 
     Layers of one model have one shape. Half the layers tell the rest from the layers; one width
-    is varied while the other is full. The cost of a width of 0 is continued from the two smallest
+    is varied while the other is full. The cost of a width of 0 is continued from the smaller
     widths, which errs to the slow side, as every sublayer has some cost of its own: it is counted
     to the feed-forward, so that attention without heads is 0.
     """
@@ -113,11 +131,13 @@ def separate(
         (n, (model(full.heads, n, layers) - fixed) / layers) for n in neurons if n < full.ffn_dim
     ]
     by_neurons.append((full.ffn_dim, layer))
-    ffn_full = _at_zero(by_heads[0], by_heads[1])
+    for measured in (by_heads, by_neurons):
+        _require_quiet(measured, layer)
+    ffn_full = _at_zero(by_heads)
     attention_full = layer - ffn_full
     attention = [0.0, *(max(0.0, ms - ffn_full) for _, ms in by_heads)]
     ffn = [(n, max(0.0, ms - attention_full)) for n, ms in by_neurons]
-    ffn.insert(0, (0, max(0.0, _at_zero(by_neurons[0], by_neurons[1]) - attention_full)))
+    ffn.insert(0, (0, max(0.0, _at_zero(by_neurons) - attention_full)))
     return attention, ffn, fixed
 
 
