@@ -72,7 +72,7 @@ def attach(student: Any, goal: Goal) -> None:
     sizes = student.config.hidden_size, getattr(goal.teacher, "config", student.config).hidden_size
     if needs_states(goal.terms) and sizes[0] != sizes[1]:
         linear = nn.Linear(*sizes)
-        ours, theirs = (word_vectors(one).detach().float() for one in (student, goal.teacher))
+        ours, theirs = (word_vectors(m).detach().float().cpu() for m in (student, goal.teacher))
         start = torch.linalg.lstsq(ours - ours.mean(dim=0), theirs - theirs.mean(dim=0)).solution
         with torch.no_grad():
             linear.weight.copy_(start.T)
