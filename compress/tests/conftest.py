@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One made-up corpus and one tiny family, made once by the command line, for all tests."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,9 @@ def new_project(root: Path) -> Project:
     checkpoint = write_checkpoint(root / "checkpoint")
     project.recipe.parent.mkdir()
     project.recipe.write_text(recipe_text(checkpoint))
+    pairs = [{"query": "baco", "document": "baco dife"}, {"query": "x", "document": "ga " * 60}]
+    lines = "".join(json.dumps(pair) + "\n" for pair in pairs)
+    (project.recipe.parent / "reference_pairs.jsonl").write_text(lines)
     readme = "# Tiny\n<!-- report: begin -->\nold\n<!-- report: end -->\nend\n"
     (project.recipe.parent / "README.md").write_text(readme)
     return project

@@ -22,7 +22,7 @@ FLOAT_VARIANTS = ("student", "teacher")
 # The server refuses unknown keys, so the writer may not invent any.
 KEYS = {
     "": "schema_version id family created license parents method task tokenizer arch layers "
-    "derive files quality params",
+    "derive files quality params reference",
     "task": "kind num_labels score_index activation max_len pair_template truncation",
     "tokenizer": "type files sha256 vocab_size lower_case strip_accents",
     "arch": "kind hidden embedding hidden_act norm eps position type_vocab pooler",
@@ -34,6 +34,7 @@ KEYS = {
     "method": "name params code_version seed data_id wall_s device",
     "quality": "dataset_id split_hash n ndcg10 mrr10 accuracy1 ci95",
     "params": "total embedding encoder",
+    "reference": "inputs_file sha256 scores tolerance",
 }
 
 

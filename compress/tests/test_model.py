@@ -89,7 +89,7 @@ def test_bf16_leaves_other_products_exact() -> None:
 
 
 def test_unknown_format_is_refused() -> None:
-    with pytest.raises(TailorError, match="out of f32, bf16, .*; got int2"):
+    with pytest.raises(TailorError, match=r"out of f32, bf16, .*; got int2"):
         products("int2")
 
 

@@ -181,7 +181,7 @@ def test_a_full_disk_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tailor_compress.export.bundle.save_file", full)
+    monkeypatch.setattr("tailor_compress.export.files.save_file", full)
     data = ("--data", place / "labelled.jsonl", "--out", tmp_path / "out")
     result = run("prune", "--model", place / "teacher", *data, "--method", "heads", "--lists", "2")
     assert result.exit_code == 1

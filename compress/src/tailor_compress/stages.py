@@ -10,8 +10,9 @@ from tailor_compress.data.archive import ArchiveLists, fetch_lists
 from tailor_compress.data.dataset import SNAPSHOT, Dataset, build_dataset
 from tailor_compress.data.package import join_packages
 from tailor_compress.errors import TailorError
+from tailor_compress.export.files import replacing
 from tailor_compress.export.trained import Trained, step
-from tailor_compress.ladder.results import RECORD, replacing
+from tailor_compress.ladder.results import RECORD
 from tailor_compress.model.checkpoint import find_checkpoint
 from tailor_compress.model.trim import Trimmed, trim_checkpoint
 from tailor_compress.workspace import Workspace

@@ -22,7 +22,7 @@ from tailor_compress.model.formats import products
 from tailor_compress.model.forward import Apply
 from tailor_compress.model.stored import stored_model
 from tailor_compress.pruning.gates import Gates, fold
-from tailor_compress.text import PairLayout, read_vocabulary
+from tailor_compress.text import Casing, PairLayout, read_vocabulary
 
 Json = Mapping[str, Any]
 
@@ -130,6 +130,12 @@ def layout_of(folder: Path) -> PairLayout:
     """Return the pair layout of a variant with weights of its own."""
     max_len = read_manifest(folder)["task"]["max_len"]
     return PairLayout(read_vocabulary(folder), max_len)
+
+
+def casing_of(folder: Path) -> Casing:
+    """Return what the tokenizer of a variant with weights of its own does to letters."""
+    tokenizer = read_manifest(folder)["tokenizer"]
+    return Casing(tokenizer["lower_case"], tokenizer["strip_accents"])
 
 
 def weights_key(folder: Path, families: Sequence[Path]) -> str:

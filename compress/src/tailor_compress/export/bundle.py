@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
+from tailor_compress.export.files import save_tensors
 from tailor_compress.export.trained import Trained
 from tailor_compress.export.variant import MANIFEST, WEIGHTS, Json, sha256_file, write_json
 from tailor_compress.model.cut import layer_shapes
@@ -149,9 +149,7 @@ def _task(family: Family, labels: int, score_index: int) -> Json:
 
 
 def _save(tensors: Mapping[str, Tensor], path: Path) -> Json:
-    save_file(dict(tensors), path, metadata={"format": "pt"})
-    # The library makes the file private; a server that runs as another user has to read it.
-    path.chmod(0o644)
+    save_tensors(tensors, path)
     return {"path": path.name, "sha256": sha256_file(path), "bytes": path.stat().st_size}
 
 

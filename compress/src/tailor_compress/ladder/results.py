@@ -1,55 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A finished stage on disk: f32 weights, what joins them, and the record of how they were made.
-
-A folder is written beside its place and then renamed, so that it is whole or absent.
-"""
+"""A finished stage on disk: f32 weights, what joins them, and the record of how they were made."""
 
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from tailor_compress.errors import TailorError
+from tailor_compress.export.files import replacing, save_tensors, write_replacing
 from tailor_compress.export.trained import Step, Trained
 from tailor_compress.method import Made
 from tailor_compress.model.cut import LayerShape, layer_shapes
 from tailor_compress.model.stored import build_model
 
 RECORD, WEIGHTS, TENSORS = "training.json", "model.safetensors", "tensors.safetensors"
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``folder`` when the block ends without an error."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def write_replacing(path: Path, text: str) -> None:
-    """Write a text file so that it is the old one or the new one at any moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 @dataclass(frozen=True)
@@ -88,8 +57,7 @@ def read_model(folder: Path) -> BertForSequenceClassification:
 def save_model(model: BertForSequenceClassification, folder: Path) -> None:
     """Write configuration, weights and the shapes of the layers."""
     model.config.save_pretrained(folder)
-    tensors = {name: one.detach().contiguous() for name, one in model.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    save_tensors(model.state_dict(), folder / WEIGHTS)
     shapes = [asdict(shape) for shape in layer_shapes(model)]
     (folder / "layers.json").write_text(json.dumps(shapes) + "\n")
 
@@ -100,8 +68,7 @@ def save_result(made: Made, record: Trained, fingerprint: str, folder: Path) -> 
         if made.model is not None:
             save_model(made.model, partial)
         if made.tensors:
-            tensors = {name: one.detach().contiguous() for name, one in made.tensors.items()}
-            save_file(tensors, partial / TENSORS)
+            save_tensors(made.tensors, partial / TENSORS)
         content = {
             "fingerprint": fingerprint,
             "manifest": dict(made.manifest),

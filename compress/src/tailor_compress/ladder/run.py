@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from transformers import BertForSequenceClassification
@@ -14,8 +15,10 @@ from transformers import BertForSequenceClassification
 from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.read_back import read_encoder
 from tailor_compress.export.bundle import Family, Variant, write_bundle
+from tailor_compress.export.files import replacing, write_replacing
+from tailor_compress.export.reference import PAIRS, is_current, reference
 from tailor_compress.export.trained import Step, Trained
-from tailor_compress.export.variant import MANIFEST, read_manifest
+from tailor_compress.export.variant import MANIFEST, read_manifest, write_json
 from tailor_compress.ladder.context import StageContext
 from tailor_compress.ladder.family import FamilySource
 from tailor_compress.ladder.plan import START, Stage, fingerprints, make_plan
@@ -25,9 +28,7 @@ from tailor_compress.ladder.results import (
     adopt,
     load_result,
     read_model,
-    replacing,
     save_result,
-    write_replacing,
 )
 from tailor_compress.method import Made, Method
 from tailor_compress.model.cut import layer_shapes
@@ -231,7 +232,16 @@ class Ladder:
         )
         with replacing(self.space.bundle(stage.id)) as folder:
             write_bundle(self._family(), variant, folder)
+            self._refer(folder)
         self._record(stage, result.record)
+
+    def _refer(self, folder: Path) -> None:
+        """Add the scores of the family's reference pairs unless the variant has them."""
+        pairs, manifest = self.space.family / PAIRS, read_manifest(folder)
+        if pairs.is_file() and not is_current(manifest.get("reference"), pairs):
+            folders = (self.space.family, self.space.tried)
+            manifest["reference"] = reference(folder, folders, pairs)
+            write_json(folder / MANIFEST, manifest)
 
     def _record(self, stage: Stage, record: Trained) -> None:
         entries = self._recorded()
@@ -248,6 +258,8 @@ class Ladder:
         """Make and export a stage, and first its parents as far as they are not at hand."""
         stage = self.stage(id_)
         if self._is_exported(stage):
+            if rank() == 0:
+                self._refer(self.space.bundle(id_))
             return
         for parent in stage.parents.values():
             if parent != START:

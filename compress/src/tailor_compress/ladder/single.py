@@ -18,13 +18,13 @@ from tailor_compress.evaluation.metrics import Floats, list_metrics
 from tailor_compress.evaluation.read_back import Encoder, read_back
 from tailor_compress.evaluation.scorer import Pair
 from tailor_compress.export.bundle import Family, Variant, write_bundle
+from tailor_compress.export.files import replacing
 from tailor_compress.export.trained import Trained
 from tailor_compress.export.variant import MANIFEST, read_manifest, write_json
 from tailor_compress.ladder.context import StageContext
 from tailor_compress.ladder.open_model import Opened, open_model
 from tailor_compress.ladder.own_lists import OwnSource
 from tailor_compress.ladder.plan import digest
-from tailor_compress.ladder.results import replacing
 from tailor_compress.ladder.run import divided, with_elastic
 from tailor_compress.method import Made, Method
 from tailor_compress.model.forward import plain

@@ -62,7 +62,11 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint so that a kill at any moment leaves a whole one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    torch.save(state, partial)
+    try:
+        torch.save(state, partial)
+    except RuntimeError as error:
+        # The library's word for a disk that is full.
+        raise OSError(f"{partial} could not be written: {str(error).splitlines()[0]}") from error
     partial.replace(path)
 
 
