@@ -16,6 +16,9 @@ from torch import Tensor, nn
 LEVELS = 127
 # Terms of a sum of products of codes that f32 holds exactly, in any order: 127^2 * n <= 2^24.
 _F32_TERMS = 2**24 // LEVELS**2
+# Rows of a product that are worked on at once: what is made on the way stays in the cache, which is
+# several times faster than memory that is new to the process.
+_CHUNK = 256
 
 
 def row_scales(x: Tensor) -> Tensor:
@@ -70,9 +73,14 @@ def integer_product(
     without it every row of x gets its own.
     """
     rows = x.reshape(-1, x.shape[-1])
-    scale = row_scales(rows)[:, None] if input_scale is None else input_scale
-    sums = integer_sums(to_codes(rows, scale), codes)
-    y = sums.float() * (scale * weight_scale) + bias
+    y = torch.empty(len(rows), len(codes), device=x.device)
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        scale = row_scales(part)[:, None] if input_scale is None else input_scale
+        found = integer_sums(to_codes(part, scale), codes).float()
+        found *= scale * weight_scale
+        found += bias
+        y[start : start + _CHUNK] = found
     return y.reshape(*x.shape[:-1], len(codes))
 
 
