@@ -14,6 +14,7 @@ from tailor_compress import __version__, stages
 from tailor_compress.data.dataset import Dataset
 from tailor_compress.data.views import VIEWS
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.ladder_page import ladder_table
 from tailor_compress.evaluation.report import markdown
 from tailor_compress.export.variant import MANIFEST
 from tailor_compress.ladder.methods import COMMANDS
@@ -22,7 +23,7 @@ from tailor_compress.ladder.run import Ladder, State
 from tailor_compress.ladder.single import Job, run_job
 from tailor_compress.method import Method
 from tailor_compress.quality import evaluate as evaluate_family
-from tailor_compress.quality import is_other_snapshot
+from tailor_compress.quality import is_other_snapshot, measure_costs, write_page
 from tailor_compress.recipe import read_recipe
 from tailor_compress.settings import parse
 from tailor_compress.tables import table
@@ -190,7 +191,7 @@ def ladder(
     if rank() == 0:
         click.echo(_states([run.state(stage) for stage in run.stages]))
         if evaluate:
-            click.echo(markdown(evaluate_family(space, space.recipe.evaluation.sets, "test")))
+            click.echo(ladder_table(evaluate_family(space, space.recipe.evaluation.sets, "test")))
 
 
 @main.command()
@@ -209,6 +210,28 @@ def evaluate(space: Workspace, sets: str | None, split: str) -> None:
     """Measure every variant, BM25 and chance; write report and qualities, print the tables."""
     chosen = space.recipe.evaluation.sets if sets is None else sets.split(",")
     click.echo(markdown(evaluate_family(space, chosen, split)))
+
+
+@main.command()
+@click.option(
+    "--tailor", type=click.Path(path_type=Path), help="Measure the variants with this program."
+)
+@click.option("--serve-option", "options", multiple=True, help="Flag of `tailor serve`.")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    default=Path("docs/ladder.md"),
+    show_default=True,
+    help="The page to write; its plot goes beside it.",
+)
+@_command
+def report(space: Workspace, tailor: Path | None, options: tuple[str, ...], page: Path) -> None:
+    """Write the page of every method tried: quality, size, cost, ladder, claims, plot."""
+    if tailor is not None:
+        measure_costs(space, tailor, options)
+    found = evaluate_family(space, space.recipe.evaluation.sets, "test")
+    write_page(space, found, page)
+    click.echo(ladder_table(found))
 
 
 def _method_command(command: str, methods: dict[str, type[Method]]) -> click.Command:

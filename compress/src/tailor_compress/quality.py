@@ -2,18 +2,26 @@
 """Measures a family: scores, report, and the quality in each variant.json."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tailor_compress.data.dataset import Dataset, Snapshot
 from tailor_compress.data.views import VIEWS
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.claims import Measured, judged
+from tailor_compress.evaluation.engine_cost import COSTS, measure
+from tailor_compress.evaluation.facts import facts
 from tailor_compress.evaluation.floors import bm25_scores, random_scores
-from tailor_compress.evaluation.metrics import Floats
-from tailor_compress.evaluation.report import QUALITY_SET, make_report, markdown, quality
+from tailor_compress.evaluation.kendall import kendall_tau
+from tailor_compress.evaluation.ladder_page import ladder_page, ladder_table, plot_svg
+from tailor_compress.evaluation.metrics import Floats, list_metrics
+from tailor_compress.evaluation.report import QUALITY_SET, make_report, quality
+from tailor_compress.evaluation.rungs import rungs
 from tailor_compress.evaluation.systems import Variant, family_variants, variant_scores
+from tailor_compress.export.files import write_replacing
 from tailor_compress.export.variant import MANIFEST, read_manifest, write_json
+from tailor_compress.recipe import Recipe
 from tailor_compress.workspace import Workspace
 
 _BEGIN, _END = "<!-- report: begin -->", "<!-- report: end -->"
@@ -43,9 +51,7 @@ def _order(sets: Sequence[str]) -> list[str]:
 def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any]:
     """Score every variant on ``sets`` (B always), write the report and, for test, the qualities.
 
-    Load-time formats are scored on B only: they differ from their parents by rounding, which the
-    other sets show no better, and which costs as much time as the parents do. Returns the report.
-    Qualities are written from the test split only: dev is for choosing.
+    Returns the report. Qualities are written from the test split only: dev is for choosing.
     """
     dataset: Dataset = space.dataset()
     queries = space.recipe.evaluation.queries
@@ -53,21 +59,22 @@ def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any
     scores: dict[str, dict[str, Floats]] = {}
     for name in _order(sets):
         view = VIEWS[name]
-        systems = {
+        scores[name] = {
             "random": random_scores(dataset, split)[:queries],
             "bm25": bm25_scores(dataset, split, view)[:queries],
+            **{
+                one.id: variant_scores(one, dataset, split, view, space.scores, queries)
+                for one in variants
+            },
         }
-        for variant in variants:
-            if name == QUALITY_SET or not is_format(variant):
-                systems[variant.id] = variant_scores(
-                    variant, dataset, split, view, space.scores, queries
-                )
-        scores[name] = systems
     ordered = {name: scores[name] for name in VIEWS if name in scores}
-    report = make_report(ordered, dataset.snapshot, split)
+    teacher = teacher_of(space.recipe)
+    report = make_report(ordered, dataset.snapshot, split, teacher)
+    report |= _figures(space, variants, scores[QUALITY_SET], teacher)
     if split == "test":
+        _keep_former(report, space)
         write_json(space.report, report)
-        update_readme(space.family / "README.md", markdown(report))
+        update_readme(space.family / "README.md", ladder_table(report))
         for variant in variants:
             manifest = read_manifest(variant.folder)
             found = quality(report, dataset.snapshot, variant.id)
@@ -76,10 +83,86 @@ def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any
     return report
 
 
-def is_format(variant: Variant) -> bool:
-    """Whether a variant is its parent in another format and nothing else."""
-    derive = read_manifest(variant.folder).get("derive", {})
-    return "format" in derive and len(derive) == 2
+def teacher_of(recipe: Recipe) -> str | None:
+    """Return the stage that others are compared with: the first one that is fine-tuned."""
+    return next((one.id for one in recipe.stages if one.method == "fine_tune"), None)
+
+
+def _figures(
+    space: Workspace, variants: Sequence[Variant], scores: Mapping[str, Floats], teacher: str | None
+) -> dict[str, Any]:
+    """Return sizes, costs, agreement with the teacher, ladder and claims."""
+    systems = {one.id: facts(one) for one in variants}
+    for id_, row in systems.items():
+        if teacher in scores:
+            row["kendall_tau"] = round(kendall_tau(scores[id_], scores[str(teacher)]), 4)
+    path = space.family / COSTS
+    costs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"variants": {}}
+    timed = {
+        id_: row["ms_32x64"]
+        for id_, row in costs["variants"].items()
+        if id_ in systems and "ms_32x64" in row
+    }
+    by_query = {id_: list_metrics(one).ndcg10 for id_, one in scores.items()}
+    # Before the engine has measured anything, operations stand for time.
+    ladder = rungs(timed or {id_: row["flops"] for id_, row in systems.items()}, by_query)
+    found = Measured(by_query, timed)
+    return {
+        "systems": systems,
+        "costs": costs,
+        "ladder": [
+            {
+                "id": one.id,
+                "difference": None if one.step is None else round(one.step.difference, 4),
+                "ci95": None
+                if one.step is None
+                else [round(one.step.low, 4), round(one.step.high, 4)],
+            }
+            for one in ladder
+        ],
+        "claims": [
+            {"claim": one.claim, "published": one.published, "found": text, "verdict": verdict}
+            for one in space.recipe.claims
+            for text, verdict in (judged(one, found),)
+        ],
+    }
+
+
+def _keep_former(report: dict[str, Any], space: Workspace) -> None:
+    """Keep rows of stages whose results are no longer at hand: negative results stay."""
+    if not space.report.is_file():
+        return
+    former = json.loads(space.report.read_text(encoding="utf-8"))
+    if former["data"]["splits"] != report["data"]["splits"] or "systems" not in former:
+        return
+    known = {stage.id for stage in space.recipe.stages}
+    for id_, row in former["systems"].items():
+        if id_ in known and id_ not in report["systems"]:
+            report["systems"][id_] = row
+            for name, systems in report["results"].items():
+                if id_ in former["results"].get(name, {}):
+                    systems[id_] = former["results"][name][id_]
+
+
+def measure_costs(space: Workspace, tailor: Path, options: Sequence[str]) -> None:
+    """Let the server measure every variant, and keep what it says beside the report."""
+    variants = family_variants(space.family, space.tried)
+    space.tried.mkdir(parents=True, exist_ok=True)
+    write_json(space.family / COSTS, measure(tailor, variants, options))
+
+
+def write_page(space: Workspace, report: dict[str, Any], page: Path) -> None:
+    """Write the page of a report and, when the engine has measured, its plot beside it."""
+    hours: dict[str, float] = {}
+    if space.record.is_file():
+        for entry in json.loads(space.record.read_text(encoding="utf-8")).values():
+            machine = entry["device"]
+            hours[machine] = hours.get(machine, 0.0) + entry["wall_s"] / 3600
+    svg, image = plot_svg(report), page.with_suffix(".svg")
+    if svg is not None:
+        write_replacing(image, svg)
+    name = None if svg is None else image.name
+    write_replacing(page, ladder_page(report, name, hours))
 
 
 def update_readme(readme: Path, tables: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.claims import Claim
 from tailor_compress.settings import nearest, parse
 
 # Keys of a stage that are the ladder's; all others are settings of its method.
@@ -64,6 +65,7 @@ class Recipe:
     start: Start
     stages: tuple[StageRecipe, ...]
     evaluation: Evaluation = Evaluation()
+    claims: tuple[Claim, ...] = ()
 
     def stage(self, id_: str) -> StageRecipe:
         """Return a stage. Raises TailorError for an unknown id."""

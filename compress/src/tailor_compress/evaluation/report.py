@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import combinations
+from itertools import pairwise
 from typing import Any
 
 from tailor_compress.data.dataset import Snapshot
@@ -30,8 +30,8 @@ def _summary(metrics: Metrics) -> Json:
     return row
 
 
-def make_report(scores: Scores, snapshot: Snapshot, split: str) -> Json:
-    """Summarise all systems on all sets, and compare each pair of systems but the floors' own."""
+def make_report(scores: Scores, snapshot: Snapshot, split: str, against: str | None) -> Json:
+    """Summarise all systems on all sets, and compare them: neighbours, and all with ``against``."""
     metrics = {
         view: {system: list_metrics(found) for system, found in systems.items()}
         for view, systems in scores.items()
@@ -40,25 +40,35 @@ def make_report(scores: Scores, snapshot: Snapshot, split: str) -> Json:
         view: {system: _summary(found) for system, found in systems.items()}
         for view, systems in metrics.items()
     }
-    comparisons = []
-    for view, systems in metrics.items():
-        ranked = sorted(
-            (name for name in systems if name != "random"),
-            key=lambda name: -float(systems[name].ndcg10.mean()),
-        )
-        for first, second in combinations(ranked, 2):
-            test = paired(systems[first].ndcg10, systems[second].ndcg10)
-            comparisons.append(
-                {
-                    "set": view,
-                    "first": first,
-                    "second": second,
-                    "difference": round(test.difference, 4),
-                    "ci95": [round(test.low, 4), round(test.high, 4)],
-                    "p": round(test.p, 4),
-                }
-            )
+    comparisons = [
+        {"set": view, **one}
+        for view, systems in metrics.items()
+        for one in _comparisons({name: one.ndcg10 for name, one in systems.items()}, against)
+    ]
     return {"data": asdict(snapshot), "split": split, "results": results, "paired": comparisons}
+
+
+def _comparisons(values: Mapping[str, Floats], against: str | None) -> list[Json]:
+    """Compare each system with the next better one, and all with ``against``."""
+    ranked = sorted((n for n in values if n != "random"), key=lambda n: -float(values[n].mean()))
+    pairs = dict.fromkeys(pairwise(ranked))
+    if against in ranked:
+        at = ranked.index(str(against))
+        pairs |= dict.fromkeys((one, ranked[at]) for one in ranked[:at])
+        pairs |= dict.fromkeys((ranked[at], one) for one in ranked[at + 1 :])
+    found = []
+    for first, second in pairs:
+        test = paired(values[first], values[second])
+        found.append(
+            {
+                "first": first,
+                "second": second,
+                "difference": round(test.difference, 4),
+                "ci95": [round(test.low, 4), round(test.high, 4)],
+                "p": round(test.p, 4),
+            }
+        )
+    return found
 
 
 def quality(report: Json, snapshot: Snapshot, system: str) -> Json:
@@ -75,19 +85,25 @@ def quality(report: Json, snapshot: Snapshot, system: str) -> Json:
     }
 
 
-def _figure(row: Json, name: str) -> str:
+def figure(row: Json, name: str) -> str:
+    """Return a metric with its interval."""
     low, high = row[f"{name}_ci95"]
     return f"{row[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def sets_table(report: Json) -> str:
+    """Return one row per set and system."""
+    rows = [
+        [view, system, str(row["n"]), *(figure(row, name) for name in _METRICS)]
+        for view, systems in report["results"].items()
+        for system, row in systems.items()
+    ]
+    return table(["set", "system", "queries", "nDCG@10", "MRR@10", "accuracy@1"], rows)
 
 
 def markdown(report: Json) -> str:
     """Return the report as Markdown tables: one row per set and system, then the paired tests."""
     data = report["data"]
-    results = [
-        [view, system, str(row["n"]), *(_figure(row, name) for name in _METRICS)]
-        for view, systems in report["results"].items()
-        for system, row in systems.items()
-    ]
     comparisons = [
         [
             one["set"],
@@ -101,7 +117,7 @@ def markdown(report: Json) -> str:
         [
             f"Data: release {data['release']}, corpus `{data['corpus'][:16]}`, "
             f"{report['split']} split `{data['splits'][report['split']][:16]}`.",
-            table(["set", "system", "queries", "nDCG@10", "MRR@10", "accuracy@1"], results),
+            sets_table(report),
             "Paired differences of nDCG@10 (bootstrap over queries, two-sided p):",
             table(["set", "systems", "difference", "p"], comparisons),
         ]
