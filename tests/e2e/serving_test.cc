@@ -15,6 +15,7 @@
 #include "engine/model/model_package.h"
 #include "server/text/tokenizer.h"
 #include "tests/e2e/test_server.h"
+#include "tests/testing/tiny_linear.h"
 
 namespace tailor {
 namespace {
@@ -184,6 +185,47 @@ TEST(EmbeddingFamily, EmbedsLikeTheReference) {
       EXPECT_NEAR(values.Get(n), expected[static_cast<size_t>(i)][static_cast<size_t>(n)], 1e-4);
     }
   }
+}
+
+TEST(LinearFamily, ALinearVariantServesBesideEncoders) {
+  const TempFolder folder;
+  testing::WriteTinyFamily(folder.path());
+  testing::WriteTinyLinear(
+      folder.path() / "linear",
+      {.quality = Quality{.ndcg10 = 0.4, .ci_low = 0.35, .ci_high = 0.45, .dataset_id = "tiny"}});
+  TestServer server(folder.path(), ServerConfig{});
+  v1::RankRequest request = RankRequestOf("a b", kDocuments);
+  v1::RankResponse response;
+  ASSERT_TRUE(server.Rank(request, &response).ok());
+  EXPECT_EQ(response.execution().variant(), "large");  // there is time for the best
+  request.set_scale(v1::SCORE_SCALE_RAW);
+  request.mutable_options()->set_variant("linear");
+  const auto expected = Reference(folder.path() / "linear",
+                                  std::vector<std::string>(kDocuments.size(), "a b"), kDocuments);
+  // Often: what a batch of microseconds does to the cost must not keep the next one out.
+  for (int i = 0; i < 50; ++i) {
+    response.Clear();
+    const grpc::Status status = server.Rank(request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.execution().variant(), "linear");
+    EXPECT_DOUBLE_EQ(response.execution().quality(), 0.4);
+    ASSERT_EQ(response.results_size(), static_cast<int>(kDocuments.size()));
+    for (const v1::RankedDocument& result : response.results()) {
+      EXPECT_NEAR(result.score(), expected[static_cast<size_t>(result.index())][0], 1e-5);
+    }
+  }
+  EXPECT_THAT(server.Page("/statusz"), HasSubstr("linear"));
+}
+
+TEST(LinearFamily, OneLinearVariantAloneIsAFamily) {
+  const TempFolder folder;
+  testing::WriteTinyLinear(folder.path() / "linear", {});
+  TestServer server(folder.path(), ServerConfig{});
+  v1::RankResponse response;
+  const grpc::Status status = server.Rank(RankRequestOf("a b", kDocuments), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.execution().variant(), "linear");
+  EXPECT_EQ(response.execution().reason(), "alone");
 }
 
 TEST_F(ServingTest, TokenizeGivesTheTokenizersIds) {
