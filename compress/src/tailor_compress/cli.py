@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from tailor_compress import __version__, stages
 from tailor_compress.data.dataset import Dataset
 from tailor_compress.data.views import VIEWS
+from tailor_compress.device import DEVICES, use_device
 from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.ladder_page import ladder_table
 from tailor_compress.evaluation.report import markdown
@@ -27,7 +28,6 @@ from tailor_compress.quality import is_other_snapshot, measure_costs, write_page
 from tailor_compress.recipe import read_recipe
 from tailor_compress.settings import parse
 from tailor_compress.tables import table
-from tailor_compress.training.device import DEVICES, use_device
 from tailor_compress.training.loop import use_threads
 from tailor_compress.training.processes import join_processes, leave_processes, rank
 from tailor_compress.workspace import Workspace

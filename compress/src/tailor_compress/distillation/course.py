@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import placed
 from tailor_compress.distillation.objective import Goal, Objective
 from tailor_compress.distillation.rounds import Rounds
 from tailor_compress.method import Context, setting
@@ -68,6 +69,7 @@ class Course:
         teacher = copy.deepcopy(model)
         teacher.requires_grad_(False)
         set_precision(teacher, self.precision)
+        placed(teacher)
         return teacher
 
 

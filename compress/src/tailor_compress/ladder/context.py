@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import fast_precision
 from tailor_compress.errors import TailorError
 from tailor_compress.method import Lists
 from tailor_compress.model.forward import Apply, plain
 from tailor_compress.training.corpus import CandidateList
-from tailor_compress.training.device import fast_precision
 from tailor_compress.training.teacher_scores import teacher_scores
 
 Loader = Callable[[], BertForSequenceClassification]

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import device
+
 # Applies one Linear of the encoder; the seam for formats other than the weights' own.
 Apply = Callable[[nn.Linear, Tensor], Tensor]
 
@@ -48,7 +50,7 @@ def pad(pairs: Sequence[tuple[list[int], int]]) -> Padded:
         ids[row, : len(values)] = torch.tensor(values)
         segments[row, first : len(values)] = 1
         mask[row, : len(values)] = 1
-    return Padded(ids, segments, mask)
+    return Padded(ids.to(device()), segments.to(device()), mask.to(device()))
 
 
 def _heads(x: Tensor, n: int, size: int) -> Tensor:
@@ -102,6 +104,9 @@ def embed(model: BertForSequenceClassification, batch: Padded) -> tuple[Tensor, 
     Every layer adds the bias to its attention scores: 0 for tokens, below any score for padding.
     """
     emb: Any = model.bert.embeddings
+    # A model that was not moved to the device in use computes where it is.
+    place = emb.word_embeddings.weight.device
+    batch = Padded(batch.ids.to(place), batch.segments.to(place), batch.mask.to(place))
     positions = emb.position_embeddings.weight[: batch.ids.shape[1]]
     words = emb.word_embeddings(batch.ids)
     # Narrow word vectors are mapped to the hidden size (model/narrow.py).

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import fast_precision
 from tailor_compress.errors import TailorError
 from tailor_compress.model.cut import LayerCut, cut_model, layer_shapes
 from tailor_compress.model.forward import Apply, logits, pad, plain
 from tailor_compress.progress import Progress
 from tailor_compress.quantization.quantizer import QuantisedLinear
 from tailor_compress.training.corpus import CandidateList
-from tailor_compress.training.device import fast_precision
 from tailor_compress.training.loop import set_precision
 from tailor_compress.training.losses import listwise
 

@@ -26,4 +26,5 @@ def score_lists(
     ]
     back = torch.empty(len(order), dtype=torch.long)
     back[torch.tensor(order)] = torch.arange(len(order))
-    return torch.cat(parts)[back].reshape(len(lists), -1)
+    # On the host, where targets are: a few numbers a list.
+    return torch.cat(parts).cpu()[back].reshape(len(lists), -1)

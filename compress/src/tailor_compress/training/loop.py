@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import placed
 from tailor_compress.errors import TailorError
 from tailor_compress.progress import Progress
 from tailor_compress.training.optimizer import MasterAdamW, learning_rate
@@ -113,6 +114,7 @@ def train(
     """
     count = processes()
     set_precision(model, schedule.precision)
+    placed(model)
     model.train(False)
     parameters = list(model.parameters())
     optimizer = MasterAdamW(parameters, schedule.weight_decay, schedule.clip)
@@ -147,7 +149,8 @@ def train(
                 _write(checkpoint, {**record, **state})
     total = spent + time.monotonic() - began
     for weight, master in zip(parameters, optimizer.masters, strict=True):
-        weight.data = master.clone()
+        weight.data = master.cpu().clone()
+    model.cpu()
     return total
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import BertForSequenceClassification
 
+from tailor_compress.device import placed
 from tailor_compress.evaluation.scorer import score_pairs
 from tailor_compress.method import Lists
 from tailor_compress.model.forward import plain
@@ -49,6 +50,7 @@ def teacher_scores(
     torch.manual_seed(0)
     name = weights_digest(teacher)[:12]
     set_precision(teacher, precision)
+    placed(teacher)
     folder.mkdir(parents=True, exist_ok=True)
     firsts = range(0, count, _CHUNK)
     paths = [folder / f"{name}-{lists.id}-{precision}-{first}.npy" for first in firsts]

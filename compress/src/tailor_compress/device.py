@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from tailor_compress.errors import TailorError
 
@@ -48,3 +49,8 @@ def fast_precision() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8") if cpuinfo.is_file() else ""
     return "bf16" if "amx_bf16" in flags else "f32"
+
+
+def placed(model: nn.Module) -> None:
+    """Move a model that trains or scores to the device in use; its batches follow it."""
+    model.to(_chosen)
