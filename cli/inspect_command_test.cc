@@ -10,7 +10,9 @@
 
 #include "nlohmann/json.hpp"
 
+#include "tests/testing/reference_pairs.h"
 #include "tests/testing/safetensors_writer.h"
+#include "tests/testing/stored_forms.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_model.h"
 
@@ -27,10 +29,10 @@ struct Result {
   std::string error;
 };
 
-Result RunInspect(const std::filesystem::path& folder, bool as_json = false) {
+Result RunInspect(const std::filesystem::path& folder, bool as_json = false, bool verify = false) {
   std::ostringstream out;
   std::ostringstream error;
-  const int exit_code = Inspect(folder, as_json, out, error);
+  const int exit_code = Inspect(folder, {.as_json = as_json, .verify = verify}, out, error);
   return {.exit_code = exit_code, .out = out.str(), .error = error.str()};
 }
 
@@ -105,6 +107,46 @@ TEST_F(InspectTest, NothingLoadableExitsWith78) {
   const Result broken = RunInspect(empty.path());
   EXPECT_EQ(broken.exit_code, 78);
   EXPECT_THAT(broken.out, HasSubstr("problem: broken: variant.json: schema_version"));
+}
+
+TEST_F(InspectTest, VerifiesReferenceScores) {
+  testing::WriteReferencePairs(temp_.path(), 30);
+  testing::AddReference(temp_.path(), "big", 1e-3);
+  const Result good = RunInspect(temp_.path(), /*as_json=*/false, /*verify=*/true);
+  EXPECT_EQ(good.exit_code, 0) << good.out;
+  EXPECT_THAT(good.out, HasSubstr("\nbig       ok       30 pairs, largest difference "));
+  EXPECT_THAT(good.out, HasSubstr("\nsmall     -        no reference scores\n"));
+
+  testing::AddReference(temp_.path(), "small", 1e-3, /*shift=*/0.5);
+  const Result bad = RunInspect(temp_.path(), /*as_json=*/false, /*verify=*/true);
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_THAT(bad.out, HasSubstr("\nsmall     failed   30 pairs, largest difference 5.0e-01"));
+  const Result json = RunInspect(temp_.path(), /*as_json=*/true, /*verify=*/true);
+  EXPECT_EQ(json.exit_code, 1);
+  const nlohmann::json report = nlohmann::json::parse(json.out);
+  EXPECT_EQ(report["verified"][0]["ok"], true);
+  EXPECT_EQ(report["verified"][1]["ok"], nullptr);
+  EXPECT_EQ(report["verified"][2]["ok"], false);
+  EXPECT_EQ(report["verified"][2]["pairs"], 30);
+}
+
+TEST_F(InspectTest, ShowsWhereASubNetworkComesFrom) {
+  nlohmann::json manifest = testing::TinyManifest({.id = "big", .num_layers = 3});
+  manifest["elastic"] = {{"widths", {{{"width", 0.5}, {"heads", 2}, {"ffn_dim", 32}}}},
+                         {"depths", {{{"depth", 0.67}, {"layers", {0, 2}}}}}};
+  testing::WriteFile(temp_.path() / "big" / "variant.json", manifest.dump());
+  testing::WriteDerived(
+      temp_.path() / "half", "half", "tiny",
+      {{"parent", "big"}, {"sub_network", {{"width", 0.5}, {"depth", 0.67}}}, {"format", "int8"}});
+  const Result result = RunInspect(temp_.path());
+  EXPECT_EQ(result.exit_code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("  int8  big 0.5x0.67  "));
+  EXPECT_THAT(result.out,
+              HasSubstr("elastic big: widths 0.5 x depths 0.67, 1 sub-networks; variants: half\n"));
+  const nlohmann::json report = nlohmann::json::parse(RunInspect(temp_.path(), true).out);
+  EXPECT_EQ(report["variants"][0]["id"], "half");
+  EXPECT_EQ(report["variants"][0]["sub_network"]["depth"], 0.67);
+  EXPECT_EQ(report["variants"][0]["layers"], 2);
 }
 
 TEST_F(InspectTest, IsACommand) {

@@ -7,9 +7,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "nlohmann/json.hpp"
 
 #include "engine/model/ladder.h"
+#include "engine/model/product_weights.h"
 
 namespace tailor {
 namespace {
@@ -61,7 +63,42 @@ std::string QualityText(const std::optional<Quality>& quality) {
   return absl::StrFormat("%.3f (%.3f to %.3f)", quality->ndcg10, quality->ci_low, quality->ci_high);
 }
 
-using Cells = std::array<std::string, 10>;
+// "int8 34/36": the other products are computed on floats.
+std::string FormatText(const ModelPackage& variant) {
+  const Int8Share share = CountInt8(variant);
+  const std::string name(WeightFormatName(MainFormat(variant)));
+  if (share.int8 == 0 || share.int8 == share.products) return name;
+  return absl::StrCat(name, " ", share.int8, "/", share.products);
+}
+
+// "-", "parent", or "parent 0.5x0.67": width and depth of a sub-network.
+std::string OriginText(const ModelPackage& variant) {
+  if (variant.parent.empty()) return "-";
+  if (!variant.sub_network) return variant.parent;
+  return absl::StrCat(variant.parent, " ", variant.sub_network->width, "x",
+                      variant.sub_network->depth);
+}
+
+// "elastic big: widths 1, 0.5 x depths 1, 0.5; 2 of 4 sub-networks are variants: big-w50, ..."
+std::string ElasticText(const ModelPackage& variant, const FamilyFolder& family) {
+  if (!variant.elastic) return "";
+  const Elastic& elastic = *variant.elastic;
+  std::vector<std::string> ids;
+  for (const ModelPackage& other : family.variants) {
+    if (other.parent == variant.id && other.sub_network) ids.push_back(other.id);
+  }
+  return absl::StrCat(
+      "elastic ", variant.id, ": widths ",
+      absl::StrJoin(elastic.widths, ", ",
+                    [](std::string* out, const auto& w) { absl::StrAppend(out, w.width); }),
+      " x depths ",
+      absl::StrJoin(elastic.depths, ", ",
+                    [](std::string* out, const auto& d) { absl::StrAppend(out, d.depth); }),
+      ", ", elastic.widths.size() * elastic.depths.size(),
+      " sub-networks; variants: ", ids.empty() ? "none" : absl::StrJoin(ids, ", "), "\n");
+}
+
+using Cells = std::array<std::string, 11>;
 
 Cells CellsOf(const Row& row) {
   const ModelPackage& variant = *row.variant;
@@ -72,7 +109,8 @@ Cells CellsOf(const Row& row) {
           Range(variant.config, FfnDim),
           absl::StrFormat("%.2f M", static_cast<double>(variant.num_parameters) / 1e6),
           absl::StrFormat("%.2f MB", static_cast<double>(variant.weight_bytes) / 1e6),
-          std::string(WeightFormatName(variant.format)),
+          FormatText(variant),
+          OriginText(variant),
           QualityText(variant.quality),
           row.on_ladder ? "yes" : "no"};
 }
@@ -116,11 +154,46 @@ ordered_json QualityJson(const std::optional<Quality>& quality) {
           {"dataset_id", quality->dataset_id}};
 }
 
+ordered_json SubNetworkJson(const ModelPackage& variant) {
+  if (!variant.sub_network) return nullptr;
+  return {{"width", variant.sub_network->width}, {"depth", variant.sub_network->depth}};
+}
+
+ordered_json ElasticJson(const std::optional<Elastic>& elastic) {
+  if (!elastic) return nullptr;
+  ordered_json json = {{"widths", ordered_json::array()}, {"depths", ordered_json::array()}};
+  for (const Elastic::Width& width : elastic->widths) {
+    json["widths"].push_back(
+        {{"width", width.width}, {"heads", width.num_heads}, {"ffn_dim", width.ffn_dim}});
+  }
+  for (const Elastic::Depth& depth : elastic->depths) {
+    json["depths"].push_back({{"depth", depth.depth}, {"layers", depth.layers}});
+  }
+  return json;
+}
+
+// ok is null for a variant that was not held against anything.
+ordered_json VerifiedJson(const VerifiedVariant& variant) {
+  ordered_json json = {{"id", variant.id}, {"ok", nullptr}, {"problem", nullptr}};
+  if (!variant.status.ok()) json["problem"] = std::string(variant.status.message());
+  if (!variant.status.ok() && !absl::IsFailedPrecondition(variant.status)) json["ok"] = false;
+  if (variant.check) {
+    json["ok"] = variant.check->passed();
+    json["pairs"] = variant.check->pairs;
+    json["max_difference"] = variant.check->max_difference;
+    json["worst_line"] = variant.check->worst_line;
+    json["tolerance"] = variant.check->tolerance;
+  }
+  return json;
+}
+
 ordered_json VariantJson(const Row& row) {
   const ModelPackage& variant = *row.variant;
   return {{"id", variant.id},
           {"parent", variant.parent.empty() ? ordered_json(nullptr) : ordered_json(variant.parent)},
-          {"format", std::string(WeightFormatName(variant.format))},
+          {"sub_network", SubNetworkJson(variant)},
+          {"format", std::string(WeightFormatName(MainFormat(variant)))},
+          {"int8_products", CountInt8(variant).int8},
           {"layers", variant.config.layers.size()},
           {"heads", PerLayer(variant.config, Heads)},
           {"head_dim", PerLayer(variant.config, HeadDim)},
@@ -132,7 +205,8 @@ ordered_json VariantJson(const Row& row) {
           {"weight_bytes", variant.weight_bytes},
           {"cost_flops", row.cost},
           {"quality", QualityJson(variant.quality)},
-          {"on_ladder", row.on_ladder}};
+          {"on_ladder", row.on_ladder},
+          {"elastic", ElasticJson(variant.elastic)}};
 }
 
 }  // namespace
@@ -143,9 +217,10 @@ std::string InspectTable(const FamilyFolder& family) {
   if (!family.variants.empty()) {
     absl::StrAppend(&text, ", ", TokenizerText(family.variants[0].tokenizer), "\n");
     std::vector<Cells> lines = {{"variant", "layers", "heads", "hidden", "ffn", "parameters",
-                                 "weights", "format", "nDCG@10 (95 % interval)", "ladder"}};
+                                 "weights", "format", "from", "nDCG@10 (95 % interval)", "ladder"}};
     for (const Row& row : RowsByCost(family)) lines.push_back(CellsOf(row));
     text += Align(lines);
+    for (const ModelPackage& variant : family.variants) text += ElasticText(variant, family);
   } else {
     text += '\n';
   }
@@ -155,7 +230,7 @@ std::string InspectTable(const FamilyFolder& family) {
   return text;
 }
 
-std::string InspectJson(const FamilyFolder& family) {
+std::string InspectJson(const FamilyFolder& family, const std::vector<VerifiedVariant>* verified) {
   ordered_json variants = ordered_json::array();
   for (const Row& row : RowsByCost(family)) variants.push_back(VariantJson(row));
   ordered_json problems = ordered_json::array();
@@ -163,8 +238,13 @@ std::string InspectJson(const FamilyFolder& family) {
     problems.push_back(
         {{"name", problem.name}, {"problem", std::string(problem.status.message())}});
   }
-  const ordered_json report = {
+  ordered_json report = {
       {"family", family.id}, {"variants", std::move(variants)}, {"problems", std::move(problems)}};
+  if (verified != nullptr) {
+    ordered_json entries = ordered_json::array();
+    for (const VerifiedVariant& variant : *verified) entries.push_back(VerifiedJson(variant));
+    report["verified"] = std::move(entries);
+  }
   return report.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

@@ -35,6 +35,9 @@ std::vector<ConfigOption> MakeOptions() {
        "Address of /metrics, /healthz and /statusz. Empty switches HTTP off."},
       {"port-file", U::kPath, &C::port_file,
        "File that gets the real ports as {\"grpc\": n, \"http\": n} once the server listens."},
+      {"verify-variants", U::kFlag, &C::verify_variants,
+       "Score 8 of the reference pairs of each variant at start, and refuse a variant that does "
+       "not reproduce its own scores."},
       {"device", U::kText, &C::device, "Backend that runs the model.", 0, 0, {"cpu", "reference"}},
       {"cpu-isa", U::kText, &C::cpu_isa,
        "Instruction set of the cpu backend: auto takes the best that the host has, a name forces "

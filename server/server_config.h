@@ -25,6 +25,8 @@ struct ServerConfig {
   std::string http_listen = "127.0.0.1:8080";
   std::string port_file;
 
+  bool verify_variants = true;
+
   std::string device = "cpu";
   std::string cpu_isa = "auto";
   int threads = 0;

@@ -8,6 +8,8 @@
 #include "base/status_macros.h"
 #include "engine/backend_factory.h"
 #include "engine/model/family_folder.h"
+#include "engine/model/product_weights.h"
+#include "server/reference_check.h"
 
 namespace tailor {
 namespace {
@@ -38,7 +40,7 @@ ServedVariant Describe(const ModelPackage& package, LoadedCut loaded) {
   ServedVariant variant;
   variant.id = package.id;
   variant.loaded = std::move(loaded);
-  variant.format = package.format;
+  variant.format = MainFormat(package);
   variant.task = package.task;
   variant.head = package.config.head.kind;
   variant.quality = package.quality;
@@ -49,12 +51,13 @@ ServedVariant Describe(const ModelPackage& package, LoadedCut loaded) {
   return variant;
 }
 
-absl::StatusOr<std::shared_ptr<const Tokenizer>> MakeTokenizer(const TokenizerSpec& spec) {
-  absl::StatusOr<Tokenizer> tokenizer = Tokenizer::Create({.vocabulary = spec.vocabulary,
-                                                           .lower_case = spec.lower_case,
-                                                           .strip_accents = spec.strip_accents});
-  if (!tokenizer.ok()) return tokenizer.status();
-  return std::make_shared<const Tokenizer>(*std::move(tokenizer));
+// OK also for a variant without reference scores: it has nothing to be held against.
+absl::Status Verify(const ModelPackage& package, const Tokenizer& tokenizer,
+                    const LoadedCut& loaded, ReferenceChecker& checker, Backend& backend) {
+  if (!package.reference) return absl::OkStatus();
+  TAILOR_ASSIGN_OR_RETURN(const ReferenceCheck check,
+                          checker.Run(package, tokenizer, kStartPairs, loaded, backend));
+  return ToStatus(check);
 }
 
 }  // namespace
@@ -67,6 +70,7 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
     Refuse(problem.name, problem.status, &family);
   }
   TAILOR_ASSIGN_OR_RETURN(family.backend, CreateBackend(BackendOptionsOf(config, folder)));
+  ReferenceChecker checker(folder.path);
   for (const ModelPackage& package : folder.variants) {
     absl::StatusOr<LoadedCut> loaded = family.backend->Load(package);
     if (!loaded.ok()) {
@@ -74,7 +78,16 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
       continue;
     }
     if (family.tokenizer == nullptr) {
-      TAILOR_ASSIGN_OR_RETURN(family.tokenizer, MakeTokenizer(package.tokenizer));
+      TAILOR_ASSIGN_OR_RETURN(Tokenizer tokenizer, MakeTokenizer(package.tokenizer));
+      family.tokenizer = std::make_shared<const Tokenizer>(std::move(tokenizer));
+    }
+    if (config.verify_variants) {
+      const absl::Status verified =
+          Verify(package, *family.tokenizer, *loaded, checker, *family.backend);
+      if (!verified.ok()) {
+        Refuse(package.id, verified, &family);
+        continue;
+      }
     }
     family.variants.push_back(Describe(package, *std::move(loaded)));
   }

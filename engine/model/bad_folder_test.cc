@@ -9,10 +9,12 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "engine/model/model_package.h"
 #include "tests/testing/safetensors_writer.h"
+#include "tests/testing/stored_forms.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_model.h"
 
@@ -29,6 +31,7 @@ using testing::TinyModelOptions;
 using testing::WriteFile;
 
 const TinyModelOptions kGood = {.id = "good"};
+constexpr const char* kProduct = "bert.encoder.layer.0.output.dense";
 constexpr const char* kQuery = "bert.encoder.layer.0.attention.self.query.weight";
 
 std::string Problem(const fs::path& folder) {
@@ -157,6 +160,93 @@ std::vector<Breakage> WeightBreakages() {
          fs::create_directory(folder / "model.safetensors");
        },
        "model.safetensors: expected a regular file"},
+  };
+}
+
+// The same of forms that need more than one tensor.
+std::vector<Breakage> FormBreakages() {
+  const auto coded = [](const std::function<void(TensorMap*)>& change) {
+    return Weights([change](TensorMap* tensors) {
+      testing::StoreCodes(kProduct, std::nullopt, tensors);
+      change(tensors);
+    });
+  };
+  const auto pruned = [](const std::function<void(TensorMap*)>& change) {
+    return Weights([change](TensorMap* tensors) {
+      testing::StoreBitmask(kProduct, 3, tensors);
+      change(tensors);
+    });
+  };
+  const std::string product = kProduct;
+  const std::string scale = product + ".weight_scale";
+  return {
+      {"CodesWithoutScale", coded([scale](TensorMap* t) { t->erase(scale); }),
+       "output.dense.weight_scale: expected this tensor, got none"},
+      {"ScaleOfOtherLength",
+       coded([scale](TensorMap* t) { (*t)[scale] = testing::MakeTensor(DType::kF32, {1}, {{1}}); }),
+       "output.dense.weight_scale: expected shape [32], got [1]"},
+      {"ScaleOfOtherType", coded([scale](TensorMap* t) { PutNumber(t, scale, DType::kF16, 1); }),
+       "output.dense.weight_scale: expected F32, got F16"},
+      {"ScaleNotFinite",
+       coded([scale](TensorMap* t) { PutNumber(t, scale, DType::kF32, std::nanf("")); }),
+       "expected finite numbers, got NaN or infinity"},
+      {"ScaleOfZero", coded([scale](TensorMap* t) { PutNumber(t, scale, DType::kF32, 0); }),
+       "output.dense.weight_scale: expected scales above 0, got 0"},
+      {"CodeMinus128",
+       coded([product](TensorMap* t) { PutNumber(t, product + ".weight", DType::kI8, -128); }),
+       "output.dense.weight: expected codes in [-127, 127], got -128"},
+      {"InputScaleOfZero", coded([product](TensorMap* t) {
+         (*t)[product + ".input_scale"] = testing::MakeTensor(DType::kF32, {1}, {{0}});
+       }),
+       "output.dense.input_scale: expected scales above 0, got 0"},
+      {"ScaleWithoutCodes", Weights([scale](TensorMap* t) {
+         (*t)[scale] = testing::MakeTensor(DType::kF32, {32}, std::vector<float>(32, 1));
+       }),
+       "output.dense.weight_scale: expected only tensors of this model"},
+      {"CodesInTheHead",
+       Weights([](TensorMap* t) { testing::StoreCodes("classifier", std::nullopt, t); }),
+       "classifier.weight: expected F32, F16 or BF16, got I8"},
+      {"BitmaskOfOtherCount", pruned([product](TensorMap* t) {
+         PutNumber(t, product + ".weight.bitmask", DType::kU8, 1);
+       }),
+       "bitmask: expected one bit for each of the 683 values, got 1"},
+      {"BitmaskOfOtherShape", pruned([product](TensorMap* t) {
+         t->at(product + ".weight.bitmask").shape = {64, 4};
+       }),
+       "output.dense.weight.bitmask: expected shape [32, 8], got [64, 4]"},
+      {"BitmaskMissing", pruned([product](TensorMap* t) { t->erase(product + ".weight.bitmask"); }),
+       "output.dense.weight.bitmask: expected this tensor, got none"},
+      {"CompressedShape", pruned([product](TensorMap* t) {
+         (*t)[product + ".weight.shape"] = testing::MakeTensor(DType::kI64, {2}, {{64, 32}});
+       }),
+       "output.dense.weight: expected the compressed shape 32 x 64, got 64 x 32"},
+      {"CompressedAndDense", pruned([product](TensorMap* t) {
+         (*t)[product + ".weight"] = t->at("bert.encoder.layer.0.output.dense.bias");
+       }),
+       "output.dense.weight: expected only tensors of this model"},
+      {"NarrowWithoutMap", Manifest([](json* m) {
+         (*m)["arch"] = {{"embedding", 32}, {"embed_map", {{"kind", "linear"}}}};
+       }),
+       "encoder.embedding_hidden_mapping_in.weight: expected this tensor, got none"},
+      {"MapWithoutWidth", Manifest([](json* m) {
+         (*m)["arch"] = {{"embed_map", {{"kind", "linear"}}}};
+       }),
+       "variant.json: arch.embedding: expected a value, got nothing"},
+      {"ActivationsWithoutCodes", Manifest([](json* m) {
+         (*m)["activations"] = {{"mode", "dynamic"}, {"bits", 8}};
+       }),
+       "variant.json: activations.mode: expected int8 weights, all without an input_scale, got 0"},
+      {"WidthTooWide", Manifest([](json* m) {
+         (*m)["elastic"] = {{"widths", {{{"width", 1.0}, {"heads", 5}, {"ffn_dim", 8}}}},
+                            {"depths", {{{"depth", 1.0}, {"layers", {0, 1}}}}}};
+       }),
+       "variant.json: elastic.widths: expected at most the 4 heads and ffn_dim 64 of every layer, "
+       "got 5 and 8"},
+      {"DepthTooDeep", Manifest([](json* m) {
+         (*m)["elastic"] = {{"widths", {{{"width", 1.0}, {"heads", 4}, {"ffn_dim", 64}}}},
+                            {"depths", {{{"depth", 1.0}, {"layers", {0, 2}}}}}};
+       }),
+       "variant.json: elastic.depths: expected layers below 2, got 2"},
   };
 }
 
@@ -289,6 +379,7 @@ std::vector<Breakage> OtherBreakages() {
 std::string NameOf(const ::testing::TestParamInfo<Breakage>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Weights, BadFolderTest, ::testing::ValuesIn(WeightBreakages()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Forms, BadFolderTest, ::testing::ValuesIn(FormBreakages()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Shards, BadFolderTest, ::testing::ValuesIn(ShardBreakages()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Manifest, BadFolderTest, ::testing::ValuesIn(ManifestBreakages()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Others, BadFolderTest, ::testing::ValuesIn(OtherBreakages()), NameOf);

@@ -123,6 +123,7 @@ absl::StatusOr<FamilyFolder> FamilyLoader::Load() {
   LoadDerived();
   FamilyFolder result;
   result.id = family_;
+  result.path = LooksLikeModel(root_) ? root_.parent_path() : root_;
   for (Candidate& candidate : loaded_) result.variants.push_back(std::move(candidate.package));
   std::sort(result.variants.begin(), result.variants.end(),
             [](const ModelPackage& a, const ModelPackage& b) { return a.id < b.id; });

@@ -21,6 +21,7 @@ struct VariantProblem {
 
 struct FamilyFolder {
   std::string id;
+  std::filesystem::path path;  // of the family, also where one of its variants was asked for
   std::vector<ModelPackage> variants;  // sorted by id
   std::vector<VariantProblem> problems;
 };

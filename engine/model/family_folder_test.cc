@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "tests/testing/safetensors_writer.h"
+#include "tests/testing/stored_forms.h"
 #include "tests/testing/temp_folder.h"
 #include "tests/testing/tiny_model.h"
 
@@ -117,6 +119,84 @@ TEST_F(FamilyFolderTest, RefusesDerivedOfDerived) {
   WriteDerivedVariant(temp_.path() / "d1", "d1", "tiny", "big", "bf16");
   WriteDerivedVariant(temp_.path() / "d2", "d2", "tiny", "d1", "bf16");
   ExpectProblem(temp_, "d2", "got \"d1\"");
+}
+
+class BadDeriveTest : public FamilyFolderTest {
+ protected:
+  void ExpectDeriveProblem(const nlohmann::json& derive, const std::string& text) {
+    testing::WriteDerived(temp_.path() / "derived", "derived", "tiny", derive);
+    ExpectProblem(temp_, "derived", text);
+  }
+
+  void WriteElastic() {
+    nlohmann::json manifest = testing::TinyManifest({.id = "big"});
+    manifest["elastic"] = {{"widths",
+                            {{{"width", 1.0}, {"heads", 4}, {"ffn_dim", 64}},
+                             {{"width", 0.5}, {"heads", 2}, {"ffn_dim", 32}}}},
+                           {"depths", {{{"depth", 1.0}, {"layers", {0, 1}}}}}};
+    WriteFile(temp_.path() / "big" / "variant.json", manifest.dump());
+  }
+
+  void WriteMasks(size_t layers, size_t heads, size_t neurons) {
+    testing::WriteMasks(temp_.path() / "derived",
+                        std::vector<std::vector<float>>(layers, std::vector<float>(heads, 0.5F)),
+                        std::vector<std::vector<float>>(layers, std::vector<float>(neurons, 1)));
+  }
+
+  const nlohmann::json masked_ = {{"parent", "big"}, {"masks", "masks.safetensors"}};
+};
+
+TEST_F(BadDeriveTest, ParentIsNotElastic) {
+  ExpectDeriveProblem({{"parent", "big"}, {"sub_network", {{"width", 0.5}, {"depth", 1.0}}}},
+                      "derive.sub_network: expected a parent with \"elastic\", got \"big\"");
+}
+
+TEST_F(BadDeriveTest, UnknownWidthAndDepth) {
+  WriteElastic();
+  ExpectDeriveProblem({{"parent", "big"}, {"sub_network", {{"width", 0.75}, {"depth", 1.0}}}},
+                      "derive.sub_network.width: expected one of 1, 0.5 of \"big\", got 0.75");
+  ExpectDeriveProblem({{"parent", "big"}, {"sub_network", {{"width", 0.5}, {"depth", 0.5}}}},
+                      "derive.sub_network.depth: expected one of 1 of \"big\", got 0.5");
+}
+
+TEST_F(BadDeriveTest, MasksMissing) {
+  ExpectDeriveProblem(masked_, "masks.safetensors: expected a file or folder");
+}
+
+TEST_F(BadDeriveTest, MasksOfOtherShape) {
+  WriteMasks(2, 3, 64);
+  ExpectDeriveProblem(masked_, "masks.safetensors: heads: expected F32 [2, 4], got F32 [2, 3]");
+  WriteMasks(3, 4, 64);
+  ExpectDeriveProblem(masked_, "masks.safetensors: heads: expected F32 [2, 4], got F32 [3, 4]");
+  WriteMasks(2, 4, 65);
+  ExpectDeriveProblem(masked_, "masks.safetensors: neurons: expected F32 [2, 64], got F32 [2, 65]");
+}
+
+TEST_F(BadDeriveTest, MasksWithOtherTensors) {
+  testing::TensorMap tensors = {{"heads", testing::MakeTensor(DType::kF32, {1}, {{1}})},
+                                {"layers", testing::MakeTensor(DType::kF32, {1}, {{1}})}};
+  WriteFile(temp_.path() / "derived" / "masks.safetensors", testing::SerializeSafetensors(tensors));
+  ExpectDeriveProblem(masked_, "expected only the tensors heads and neurons, got layers");
+}
+
+TEST_F(BadDeriveTest, MasksThatScaleStoredCodes) {
+  testing::TensorMap tensors = testing::TinyTensors({.id = "big"});
+  testing::StoreCodes("bert.encoder.layer.1.attention.output.dense", std::nullopt, &tensors);
+  testing::WriteWeights(temp_.path() / "big", tensors, false);
+  WriteMasks(2, 4, 64);
+  ExpectDeriveProblem(masked_,
+                      "derive.masks: expected only 0 and 1 for a parent with int8 weights");
+}
+
+TEST_F(BadDeriveTest, ReferenceOfAnEmbeddingModel) {
+  WriteTinyModel(temp_.path() / "embedder", {.id = "embedder", .num_labels = 0, .prefix = ""});
+  nlohmann::json manifest = testing::TinyManifest({.id = "embedder", .num_labels = 0});
+  manifest["reference"] = {{"inputs_file", "pairs.jsonl"},
+                           {"sha256", std::string(64, 'a')},
+                           {"scores", {1.0}},
+                           {"tolerance", 0.1}};
+  WriteFile(temp_.path() / "embedder" / "variant.json", manifest.dump());
+  ExpectProblem(temp_, "embedder", "reference: expected a model that scores pairs");
 }
 
 TEST_F(FamilyFolderTest, RefusesLinkedFolderOutside) {

@@ -3,6 +3,8 @@
 
 #include <tuple>
 
+#include "engine/model/product_weights.h"
+
 namespace tailor {
 namespace {
 
@@ -61,7 +63,7 @@ double EstimateFlops(const BertConfig& config, int num_tokens) {
 double EstimateCost(const ModelPackage& package) {
   // The most crosses that a pair of 128 tokens can have.
   if (package.linear) return kCrossOperations * kPairTokens * kPairTokens / 4;
-  return EstimateFlops(package.config, kPairTokens) * CostShare(package.format);
+  return EstimateFlops(package.config, kPairTokens) * CostShare(MainFormat(package));
 }
 
 }  // namespace tailor

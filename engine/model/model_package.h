@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One variant as loaded from its folder: validated configuration, weights, and what the family
-// needs to know about it. docs/model_folder.md is the specification of the folder.
+// needs to know about it. docs/bundle.md is the specification of the folder.
 #pragma once
 
 #include <cstdint>

@@ -106,6 +106,13 @@ absl::Status CheckActivations(InputScales claimed, const BertWeights& weights) {
       " an input_scale, got ", agreeing, " of ", coded));
 }
 
+absl::Status CheckReference(const std::optional<ReferenceScores>& reference,
+                            const HeadConfig& head) {
+  if (!reference || head.kind == HeadKind::kClassifier) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "variant.json: reference: expected a model that scores pairs, got an embedding model");
+}
+
 // layers[] replaces the layer table of config.json; what a layer leaves out comes from the row of
 // config.json with its place, where there is one.
 std::vector<LayerShape> LayerTable(const VariantManifest* manifest,
@@ -330,6 +337,7 @@ absl::StatusOr<ModelPackage> LoadVariant(const ModelFolder& folder,
     TAILOR_RETURN_IF_ERROR(ApplyTask(claims->task, package.config, &package.task));
     package.quality = claims->quality;
     package.reference = claims->reference;
+    TAILOR_RETURN_IF_ERROR(CheckReference(package.reference, package.config.head));
     package.elastic = claims->elastic;
     if (package.elastic) {
       TAILOR_RETURN_IF_ERROR(CheckElastic(*package.elastic, package.config));
@@ -367,6 +375,7 @@ absl::StatusOr<ModelPackage> DeriveVariant(const ModelFolder& folder,
   package.parent = parent.id;
   package.quality = manifest.quality;
   package.reference = manifest.reference;
+  TAILOR_RETURN_IF_ERROR(CheckReference(package.reference, package.config.head));
   TAILOR_RETURN_IF_ERROR(ApplyTask(manifest.task, package.config, &package.task));
   const VariantManifest::Derive& derive = *manifest.derive;
   const auto pool = std::make_shared<TensorPool>();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// variant.json: what Tailor needs beyond a Hugging Face folder. docs/model_folder.md lists the
+// variant.json: what Tailor needs beyond a Hugging Face folder. docs/bundle.md lists the
 // keys.
 #pragma once
 
