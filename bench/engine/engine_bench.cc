@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -23,6 +24,11 @@ namespace tailor::bench {
 namespace {
 
 using Json = nlohmann::json;
+
+const std::map<std::string, WeightFormat> kFormats = {{"f32", WeightFormat::kF32},
+                                                      {"bf16", WeightFormat::kBf16},
+                                                      {"f16", WeightFormat::kF16},
+                                                      {"int8", WeightFormat::kInt8}};
 
 struct Options {
   std::string model;
@@ -68,7 +74,7 @@ class Runner {
 absl::StatusOr<Runner> Load(const Options& options) {
   absl::StatusOr<ModelPackage> package = LoadModelPackage(options.model);
   if (!package.ok()) return package.status();
-  package->format = options.format == "bf16" ? WeightFormat::kBf16 : WeightFormat::kF32;
+  package->format = kFormats.at(options.format);
   auto backend = CreateBackend({.threads = options.threads,
                                 .cpu_isa = options.isa,
                                 .limits = {.max_tokens = 16384,
@@ -121,7 +127,7 @@ int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Times the CPU engine on a model folder");
   app.add_option("--model", options.model, "model folder")->required();
-  app.add_option("--format", options.format)->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--format", options.format)->check(CLI::IsMember(kFormats));
   app.add_option("--isa", options.isa, "auto, amx, avx512, avx2 or portable");
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batches, "1x128,16x128,rag32")->delimiter(',');

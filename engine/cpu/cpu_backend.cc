@@ -37,12 +37,11 @@ class ForwardPass {
       : model_(model),
         batch_(batch),
         team_(team),
-        is_bf16_(model.format == WeightFormat::kBf16),
         workspace_(workspace),
         group_(team == nullptr ? workspace.thread(thread).group : workspace.shared()),
         mine_(workspace.thread(thread)),
         thread_(thread),
-        hidden_(group_.hidden.View(model.config.hidden, true, is_bf16_)),
+        hidden_(group_.hidden.View(model.config.hidden, true, model.reads_bf16)),
         outputs_(outputs),
         steps_(model, kernels, batch, thread, mine_) {
     mine_.first_sequences.clear();
@@ -60,7 +59,7 @@ class ForwardPass {
       const PackedLinear& projection =
           first_rows_only ? attention.key_value : attention.query_key_value;
       const Rows projected = group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
-          projection.product->spec().out, true, false);
+          projection.step->out(), true, false);
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
         steps_.Multiply(projection, hidden_.From(begin), rows, projected.From(begin));
       });
@@ -69,7 +68,7 @@ class ForwardPass {
         AttendFirstRows(group, layers[i], attention.query, projected);
         return;
       }
-      const Rows context = group_.context.View(layers[i].attention_dim(), !is_bf16_, is_bf16_);
+      const Rows context = ContextView(group_.context, layers[i]);
       AttendAllRows(group, layers[i], projected, context);
       if (SharesPanels(layers[i])) {
         FinishLayerTogether(group, layers[i], context);
@@ -88,8 +87,8 @@ class ForwardPass {
   bool Finish() {
     if (!model_.reads_first_rows) return steps_.is_ok();
     const LayerShape& layer = model_.config.layers.back();
-    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, is_bf16_);
-    const Rows context = mine_.first_context.View(layer.attention_dim(), !is_bf16_, is_bf16_);
+    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, model_.reads_bf16);
+    const Rows context = ContextView(mine_.first_context, layer);
     const std::span<const int> sequences = mine_.first_sequences;
     ForEachBlock(0, static_cast<int>(sequences.size()), [&](int begin, int rows) {
       FinishLayer(layer, context.From(begin), hidden.From(begin), rows);
@@ -99,6 +98,12 @@ class ForwardPass {
   }
 
  private:
+  // Attention writes its context as the output product reads it.
+  Rows ContextView(RowBuffer& buffer, const LayerShape& layer) const {
+    const bool is_bf16 = model_.attention[layer.attention].output.step->reads_bf16();
+    return buffer.View(layer.attention_dim(), !is_bf16, is_bf16);
+  }
+
   void Meet() {
     if (team_ != nullptr) team_->Barrier();
   }
@@ -157,7 +162,7 @@ class ForwardPass {
 
   void MultiplyPanel(const PackedFfnPanel& panel, const Rows& hidden, int rows,
                      const Rows& product) {
-    const Rows inner = mine_.inner.View(panel.in.bias.size(), true, is_bf16_);
+    const Rows inner = mine_.inner.View(panel.in.step->out(), true, panel.out.step->reads_bf16());
     steps_.Multiply(panel.in, hidden, rows, inner);
     steps_.BiasActivation(panel.in.bias, inner, rows);
     steps_.Multiply(panel.out, inner, rows, product);
@@ -178,9 +183,9 @@ class ForwardPass {
                        const PackedLinear& query_projection, const Rows& key_value) {
     std::vector<int>& sequences = mine_.first_sequences;
     const int done = static_cast<int>(sequences.size());
-    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, is_bf16_);
+    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, model_.reads_bf16);
     const Rows query = mine_.first_query.View(layer.attention_dim(), true, false);
-    const Rows context = mine_.first_context.View(layer.attention_dim(), !is_bf16_, is_bf16_);
+    const Rows context = ContextView(mine_.first_context, layer);
     ForEachPart(batch_, group, [&](const SequencePart& part) {
       if (!part.has_first_row()) return;
       CopyRow(hidden_.From(part.first), hidden.From(sequences.size()));
@@ -202,7 +207,7 @@ class ForwardPass {
   void WriteOutputs(const Rows& hidden, std::span<const int> sequences) {
     const int rows = static_cast<int>(sequences.size());
     Rows pooled = hidden;
-    if (model_.pooler.product != nullptr) {
+    if (model_.pooler.step != nullptr) {
       pooled = mine_.product.View(hidden.width, true, false);
       steps_.Pooler(hidden, rows, pooled);
     }
@@ -229,7 +234,6 @@ class ForwardPass {
   const PackedModel& model_;
   const Batch& batch_;
   ThreadTeam* const team_;
-  const bool is_bf16_;
   Workspace& workspace_;
   GroupMemory& group_;
   ThreadMemory& mine_;
@@ -263,7 +267,7 @@ class CpuBackend final : public Backend {
                        "without; cpu_isa is ",
                        info_.isa));
     }
-    TAILOR_ASSIGN_OR_RETURN(PackedModel model, PackModel(package, *library_));
+    TAILOR_ASSIGN_OR_RETURN(PackedModel model, PackModel(package, *library_, kernels_));
     workspace_.Grow(model);
     models_.push_back(std::move(model));
     return LoadedCut{.cut = {.variant = static_cast<int>(models_.size()) - 1},

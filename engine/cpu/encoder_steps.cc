@@ -30,8 +30,7 @@ void EncoderSteps::Embed(const SequencePart& part, const Rows& out) {
 }
 
 void EncoderSteps::Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y) {
-  is_ok_ &= linear.product->Run(thread_, linear.matrix, x.product_input(), rows, y.f32,
-                                memory_.product_scratch.data());
+  is_ok_ &= linear.step->Run(thread_, x, rows, y, memory_.step_scratch.data());
 }
 
 void EncoderSteps::Attention(const LayerShape& layer, const Rows& query, int num_queries,

@@ -26,7 +26,7 @@ class EncoderSteps {
   // out = LayerNorm(word + position + type embedding) of the part's tokens.
   void Embed(const SequencePart& part, const Rows& out);
 
-  // y = x * weight^T (+ bias, where the product adds it)
+  // y = x * weight^T (+ bias, where the step adds it)
   void Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y);
 
   // context = softmax(query * key^T) * value, all heads. `keys` starts at the sequence's first key;

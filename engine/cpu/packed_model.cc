@@ -3,138 +3,172 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "engine/cpu/unpacked_linear.h"
 
 namespace tailor {
 namespace {
 
-// A matrix on its way from the folder to its product.
-struct Unpacked {
-  std::vector<float> weight;  // [out, in]
-  std::vector<float> bias;    // [out]
-};
-
-Unpacked Unpack(const LinearWeights& weights) {
-  return {ToF32(weights.weight), ToF32(weights.bias)};
-}
 PackedNorm Unpack(const NormWeights& weights) {
   return {ToF32(weights.gamma), ToF32(weights.beta)};
-}
-
-Unpacked Scaled(Unpacked linear, float factor) {
-  for (float& value : linear.weight) value *= factor;
-  for (float& value : linear.bias) value *= factor;
-  return linear;
-}
-
-// One matrix with the outputs of `first`, then those of `second`.
-Unpacked Stack(Unpacked first, const Unpacked& second) {
-  first.weight.insert(first.weight.end(), second.weight.begin(), second.weight.end());
-  first.bias.insert(first.bias.end(), second.bias.begin(), second.bias.end());
-  return first;
-}
-
-// Outputs [first, first + count) of `linear`.
-Unpacked Outputs(const Unpacked& linear, size_t first, size_t count) {
-  const size_t in = linear.weight.size() / linear.bias.size();
-  const auto row = linear.weight.begin() + static_cast<int64_t>(first * in);
-  const auto bias = linear.bias.begin() + static_cast<int64_t>(first);
-  return {.weight = {row, row + static_cast<int64_t>(count * in)},
-          .bias = {bias, bias + static_cast<int64_t>(count)}};
-}
-
-// What inputs [first, first + count) contribute to all outputs.
-Unpacked Inputs(const Unpacked& linear, size_t first, size_t count) {
-  const size_t in = linear.weight.size() / linear.bias.size();
-  Unpacked part = {.weight = {}, .bias = linear.bias};
-  part.weight.reserve(count * linear.bias.size());
-  for (size_t start = first; start < linear.weight.size(); start += in) {
-    const auto row = linear.weight.begin() + static_cast<int64_t>(start);
-    part.weight.insert(part.weight.end(), row, row + static_cast<int64_t>(count));
-  }
-  return part;
 }
 
 // Where a product's bias is added: by the product itself, by the kernel that follows it, or by the
 // caller of several products that add up.
 enum class Bias { kInProduct, kInKernel, kNowhere };
 
+// Those of `linears` that one step can compute, stacked.
+std::vector<UnpackedLinear> StackNeighbours(std::span<const UnpackedLinear> linears) {
+  std::vector<UnpackedLinear> stacked;
+  for (const UnpackedLinear& linear : linears) {
+    if (!stacked.empty() && AreStackable(stacked.back(), linear)) {
+      stacked.back() = Stack(std::move(stacked.back()), linear);
+    } else {
+      stacked.push_back(linear);
+    }
+  }
+  return stacked;
+}
+
 class Packer {
  public:
-  Packer(PackedModel& model, ProductLibrary& library) : model_(model), library_(library) {}
-
-  absl::StatusOr<PackedLinear> Pack(const char* name, const Unpacked& linear, Bias bias,
-                                    WeightFormat format, bool accumulates = false) {
-    const int out = static_cast<int>(linear.bias.size());
-    const int in = static_cast<int>(linear.weight.size()) / out;
-    PackedLinear packed;
-    TAILOR_ASSIGN_OR_RETURN(packed.product, library_.Get({.out = out,
-                                                          .in = in,
-                                                          .format = format,
-                                                          .has_bias = bias == Bias::kInProduct,
-                                                          .accumulates = accumulates}));
-    TAILOR_ASSIGN_OR_RETURN(packed.matrix, packed.product->Pack(linear.weight, linear.bias));
-    if (bias == Bias::kInKernel) packed.bias = linear.bias;
-    model_.bytes += packed.matrix.bytes() + packed.bias.size() * sizeof(float);
-    model_.scratch_bytes = std::max(model_.scratch_bytes, packed.product->scratch_bytes());
-    std::string kernel =
-        absl::StrCat(name, " ", out, "x", in, ": ", packed.product->implementation());
-    if (std::find(model_.kernels.begin(), model_.kernels.end(), kernel) == model_.kernels.end()) {
-      model_.kernels.push_back(std::move(kernel));
-    }
-    return packed;
-  }
+  Packer(const ModelPackage& package, ProductLibrary& library, const KernelSet& kernels,
+         PackedModel& model)
+      : package_(package), library_(library), kernels_(kernels), model_(model) {}
 
   // is_inner, is_last: whether the block serves such layers (tied layers may be both).
   absl::StatusOr<PackedAttention> Pack(const AttentionWeights& weights, int head_dim, bool is_inner,
                                        bool is_last) {
-    const Unpacked query =
-        Scaled(Unpack(weights.query), 1.0F / std::sqrt(static_cast<float>(head_dim)));
-    const Unpacked key_value = Stack(Unpack(weights.key), Unpack(weights.value));
+    const UnpackedLinear projections[] = {Scaled(UnpackProduct(package_, weights.query),
+                                                 1.0F / std::sqrt(static_cast<float>(head_dim))),
+                                          UnpackProduct(package_, weights.key),
+                                          UnpackProduct(package_, weights.value)};
+    const std::span<const UnpackedLinear> all = projections;
     PackedAttention packed;
     if (is_inner) {
       TAILOR_ASSIGN_OR_RETURN(packed.query_key_value,
-                              Pack("attention.query_key_value", Stack(query, key_value),
-                                   Bias::kInProduct, model_.format));
+                              PackParts("attention.query_key_value", all, Bias::kInProduct));
     }
     if (is_last) {
       TAILOR_ASSIGN_OR_RETURN(packed.query,
-                              Pack("attention.query", query, Bias::kInProduct, model_.format));
-      TAILOR_ASSIGN_OR_RETURN(packed.key_value, Pack("attention.key_value", key_value,
-                                                     Bias::kInProduct, model_.format));
+                              PackParts("attention.query", all.first(1), Bias::kInProduct));
+      TAILOR_ASSIGN_OR_RETURN(packed.key_value,
+                              PackParts("attention.key_value", all.subspan(1), Bias::kInProduct));
     }
-    TAILOR_ASSIGN_OR_RETURN(packed.output, Pack("attention.output", Unpack(weights.output),
-                                                Bias::kInKernel, model_.format));
+    TAILOR_ASSIGN_OR_RETURN(packed.output,
+                            Pack("attention.output", UnpackProduct(package_, weights.output),
+                                 FloatType(), Bias::kInKernel));
     packed.norm = Unpack(weights.norm);
     return packed;
   }
 
   absl::StatusOr<PackedFfn> Pack(const FfnWeights& weights) {
-    const Unpacked in = Unpack(weights.in);
-    Unpacked out = Unpack(weights.out);
+    const UnpackedLinear in = UnpackProduct(package_, weights.in);
+    UnpackedLinear out = UnpackProduct(package_, weights.out);
     PackedFfn packed;
     packed.norm = Unpack(weights.norm);
-    const size_t neurons = in.bias.size();
-    for (size_t first = 0; first < neurons; first += kFfnPanel) {
-      const size_t count = std::min<size_t>(kFfnPanel, neurons - first);
-      PackedFfnPanel& panel = packed.panels.emplace_back();
-      TAILOR_ASSIGN_OR_RETURN(
-          panel.in, Pack("ffn.in", Outputs(in, first, count), Bias::kInKernel, model_.format));
-      TAILOR_ASSIGN_OR_RETURN(panel.out, Pack("ffn.out", Inputs(out, first, count), Bias::kNowhere,
-                                              model_.format, first > 0));
-      packed.bytes += panel.in.matrix.bytes() + panel.out.matrix.bytes();
+    if (in.is_int8 || out.is_int8 || in.out == 0) {
+      // One panel: the codes of an inner row need its largest value, and integer sums are exact
+      // only as a whole.
+      TAILOR_RETURN_IF_ERROR(AddPanel(in, out, packed));
+    } else {
+      for (int first = 0; first < in.out; first += kFfnPanel) {
+        const int count = std::min(kFfnPanel, in.out - first);
+        TAILOR_RETURN_IF_ERROR(
+            AddPanel(Outputs(in, first, count), Inputs(out, first, count), packed));
+      }
     }
     packed.bias = std::move(out.bias);
     return packed;
   }
 
+  // The head is f32 in every format.
+  absl::StatusOr<PackedLinear> PackPooler(const LinearWeights& weights) {
+    return Pack("pooler", Unpack(weights), ProductType::kF32, Bias::kInKernel);
+  }
+
  private:
-  PackedModel& model_;
+  ProductType FloatType() const {
+    return package_.format == WeightFormat::kBf16 ? ProductType::kBf16 : ProductType::kF32;
+  }
+
+  absl::Status AddPanel(const UnpackedLinear& in, const UnpackedLinear& out, PackedFfn& packed) {
+    const bool accumulates = !packed.panels.empty();
+    PackedFfnPanel& panel = packed.panels.emplace_back();
+    TAILOR_ASSIGN_OR_RETURN(panel.in, Pack("ffn.in", in, FloatType(), Bias::kInKernel));
+    TAILOR_ASSIGN_OR_RETURN(panel.out,
+                            Pack("ffn.out", out, FloatType(), Bias::kNowhere, accumulates));
+    packed.bytes += panel.in.step->bytes() + panel.out.step->bytes();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<PackedLinear> Pack(const char* name, const UnpackedLinear& linear,
+                                    ProductType float_type, Bias bias, bool accumulates = false) {
+    PackedLinear packed;
+    TAILOR_ASSIGN_OR_RETURN(packed.step, MakeStep(linear, float_type, bias, accumulates));
+    if (bias == Bias::kInKernel) packed.bias = linear.bias;
+    Record(name, packed);
+    return packed;
+  }
+
+  // The outputs of all `parts`, which have the same inputs, in one step.
+  absl::StatusOr<PackedLinear> PackParts(const char* name, std::span<const UnpackedLinear> parts,
+                                         Bias bias) {
+    std::vector<std::unique_ptr<LinearStep>> steps;
+    for (const UnpackedLinear& linear : StackNeighbours(parts)) {
+      TAILOR_ASSIGN_OR_RETURN(steps.emplace_back(), MakeStep(linear, FloatType(), bias, false));
+    }
+    PackedLinear packed;
+    packed.step = steps.size() == 1 ? std::move(steps.front()) : MakeStackedStep(std::move(steps));
+    Record(name, packed);
+    return packed;
+  }
+
+  absl::StatusOr<std::unique_ptr<LinearStep>> MakeStep(const UnpackedLinear& linear,
+                                                       ProductType float_type, Bias bias,
+                                                       bool accumulates) {
+    if (linear.out == 0 || linear.in == 0) return MakeEmptyStep(linear.out, linear.in);
+    const bool has_bias = bias == Bias::kInProduct;
+    if (linear.is_int8) {
+      return MakeInt8Step(library_, kernels_,
+                          {.codes = linear.codes,
+                           .scale = linear.scale,
+                           .bias = has_bias ? linear.bias : std::span<const float>(),
+                           .input_scale = linear.input_scale},
+                          linear.in);
+    }
+    return MakeFloatStep(library_,
+                         {.out = linear.out,
+                          .in = linear.in,
+                          .type = float_type,
+                          .has_bias = has_bias,
+                          .accumulates = accumulates},
+                         linear.weight, linear.bias);
+  }
+
+  // Adds a step to what the model needs and reports.
+  void Record(const char* name, const PackedLinear& packed) {
+    const LinearStep& step = *packed.step;
+    model_.bytes += step.bytes() + packed.bias.size() * sizeof(float);
+    model_.scratch_bytes = std::max(model_.scratch_bytes, step.scratch_bytes());
+    model_.reads_bf16 |= step.reads_bf16();
+    if (step.implementation().empty()) return;
+    std::string kernel =
+        absl::StrCat(name, " ", step.out(), "x", step.in(), ": ", step.implementation());
+    if (std::find(model_.kernels.begin(), model_.kernels.end(), kernel) == model_.kernels.end()) {
+      model_.kernels.push_back(std::move(kernel));
+    }
+  }
+
+  const ModelPackage& package_;
   ProductLibrary& library_;
+  const KernelSet& kernels_;
+  PackedModel& model_;
 };
 
 KernelActivation ToKernel(HiddenActivation activation) {
@@ -153,17 +187,17 @@ absl::Status PackLayers(const ModelPackage& package, PackedModel& model, Packer&
   const std::vector<LayerShape>& layers = package.config.layers;
   if (layers.empty()) return absl::InvalidArgumentError("layers: expected at least 1, got 0");
   for (size_t i = 0; i < package.weights.attention.size(); ++i) {
-    int head_dim = 0;
+    int head_dim = 1;
     bool is_inner = false;
     bool is_last = false;
     for (size_t layer = 0; layer < layers.size(); ++layer) {
       if (layers[layer].attention != static_cast<int>(i)) continue;
-      head_dim = layers[layer].head_dim;
+      if (layers[layer].num_heads > 0) head_dim = layers[layer].head_dim;
       const bool is_tail = model.reads_first_rows && layer + 1 == layers.size();
       (is_tail ? is_last : is_inner) = true;
     }
     PackedAttention& packed = model.attention.emplace_back();
-    if (head_dim == 0) continue;  // no layer refers to it
+    if (!is_inner && !is_last) continue;  // no layer refers to it
     TAILOR_ASSIGN_OR_RETURN(packed,
                             packer.Pack(package.weights.attention[i], head_dim, is_inner, is_last));
   }
@@ -190,15 +224,21 @@ int PackedModel::max_head_dim() const {
   return Largest(config.layers, [](const LayerShape& l) { return l.head_dim; });
 }
 int PackedModel::max_ffn_panel() const {
-  return Largest(config.layers, [](const LayerShape& l) { return std::min(l.ffn_dim, kFfnPanel); });
+  int largest = 0;
+  for (const PackedFfn& block : ffn) {
+    for (const PackedFfnPanel& panel : block.panels) {
+      largest = std::max(largest, panel.in.step->out());
+    }
+  }
+  return largest;
 }
 
-absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library) {
+absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library,
+                                      const KernelSet& kernels) {
   const BertWeights& weights = package.weights;
   const HeadConfig& head = package.config.head;
   PackedModel model;
   model.config = package.config;
-  model.format = package.format;
   model.activation = ToKernel(package.config.activation);
   model.reads_first_rows = head.kind == HeadKind::kClassifier || head.pooling == Pooling::kCls;
   model.word_embeddings = ToF32(weights.word_embeddings);
@@ -210,12 +250,10 @@ absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrar
   model.bytes = sizeof(float) * (model.word_embeddings.size() + model.position_embeddings.size() +
                                  model.token_type_embeddings.size() +
                                  model.classifier_weight.size() + model.classifier_bias.size());
-  Packer packer(model, library);
+  Packer packer(package, library, kernels, model);
   TAILOR_RETURN_IF_ERROR(PackLayers(package, model, packer));
   if (head.kind == HeadKind::kClassifier && head.pooler != PoolerActivation::kNone) {
-    // The head is f32 in every format.
-    TAILOR_ASSIGN_OR_RETURN(model.pooler, packer.Pack("pooler", Unpack(weights.pooler),
-                                                      Bias::kInKernel, WeightFormat::kF32));
+    TAILOR_ASSIGN_OR_RETURN(model.pooler, packer.PackPooler(weights.pooler));
   }
   return model;
 }

@@ -2,22 +2,21 @@
 // One variant as the CPU engine keeps it: weights in the layout of their products, the rest as f32.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 
 #include "engine/cpu/kernels/bias_activation.h"
-#include "engine/cpu/product.h"
+#include "engine/cpu/linear_step.h"
 #include "engine/model/model_package.h"
 
 namespace tailor {
 
 struct PackedLinear {
-  const Product* product = nullptr;
-  PackedMatrix matrix;
-  std::vector<float>
-      bias;  // [out], for the kernel after the product; empty when the product adds it
+  std::unique_ptr<const LinearStep> step;  // null where the model has no such product
+  std::vector<float> bias;  // [out], for the kernel after the step; empty when the step adds it
 };
 
 struct PackedNorm {
@@ -56,8 +55,8 @@ constexpr size_t kSharedFfnBytes = size_t{4} << 20;
 
 struct PackedModel {
   BertConfig config;
-  WeightFormat format = WeightFormat::kF32;
   KernelActivation activation = KernelActivation::kGeluErf;
+  bool reads_bf16 = false;  // whether one of its steps does
   // Whether only the first row of each sequence passes the last layer after its keys and values.
   bool reads_first_rows = false;
   std::vector<float> word_embeddings, position_embeddings, token_type_embeddings;
@@ -68,15 +67,16 @@ struct PackedModel {
   std::vector<float> classifier_weight, classifier_bias;  // [num_outputs, hidden], [num_outputs]
 
   size_t bytes = 0;
-  size_t scratch_bytes = 0;          // the most that one of its products wants
-  std::vector<std::string> kernels;  // each distinct product, with what oneDNN chose for it
+  size_t scratch_bytes = 0;          // the most that one of its steps wants
+  std::vector<std::string> kernels;  // each distinct product, with what computes it
 
   int max_attention_dim() const;
   int max_head_dim() const;
   int max_ffn_panel() const;
 };
 
-// FailedPrecondition when a shape has no fast product.
-absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library);
+// FailedPrecondition when a shape has no fast product. The library and `kernels` outlive the model.
+absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library,
+                                      const KernelSet& kernels);
 
 }  // namespace tailor

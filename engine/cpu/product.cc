@@ -41,30 +41,70 @@ dnnl::cpu_isa OneDnnIsa(CpuIsa isa) {
     case CpuIsa::kAvx2:
       return dnnl::cpu_isa::avx2;
     case CpuIsa::kAvx512:
-      return dnnl::cpu_isa::avx512_core;
+      // The same step with and without VNNI; only oneDNN's int8 products differ.
+      return __builtin_cpu_supports("avx512vnni") ? dnnl::cpu_isa::avx512_core_vnni
+                                                  : dnnl::cpu_isa::avx512_core;
     case CpuIsa::kAmx:
       return dnnl::cpu_isa::avx512_core_amx;
   }
   return dnnl::cpu_isa::sse41;
 }
 
-std::string SpecName(const ProductSpec& spec) {
-  return absl::StrCat(spec.out, "x", spec.in,
-                      spec.format == WeightFormat::kBf16 ? " bf16" : " f32");
+bool Includes(dnnl::cpu_isa isa, dnnl::cpu_isa part) {
+  return (static_cast<unsigned>(isa) & static_cast<unsigned>(part)) == static_cast<unsigned>(part);
 }
 
-memory::data_type InputType(WeightFormat format) {
-  return format == WeightFormat::kBf16 ? memory::data_type::bf16 : memory::data_type::f32;
+const char* TypeName(ProductType type) {
+  switch (type) {
+    case ProductType::kF32:
+      return "f32";
+    case ProductType::kBf16:
+      return "bf16";
+    case ProductType::kInt8:
+      return "int8";
+  }
+  return "?";
+}
+
+std::string SpecName(const ProductSpec& spec) {
+  return absl::StrCat(spec.out, "x", spec.in, " ", TypeName(spec.type));
+}
+
+memory::data_type InputType(ProductType type) {
+  switch (type) {
+    case ProductType::kF32:
+      return memory::data_type::f32;
+    case ProductType::kBf16:
+      return memory::data_type::bf16;
+    case ProductType::kInt8:
+      return memory::data_type::s8;
+  }
+  return memory::data_type::f32;
+}
+
+memory::data_type OutputType(ProductType type) {
+  return type == ProductType::kInt8 ? memory::data_type::s32 : memory::data_type::f32;
+}
+
+bool IsReference(const std::string& implementation) {
+  return absl::StrContains(implementation, "ref");
 }
 
 // oneDNN has two primitives for the same arithmetic, which block it differently. On AMX its inner
-// product is up to a quarter faster for narrow outputs and its matmul up to twice for wide ones; in
-// f32 they are equal (docs/adr/0004).
+// product in bf16 is up to a quarter faster for narrow outputs and its matmul up to twice for wide
+// ones; in int8 the inner product is never slower; in f32 they are equal (docs/adr/0004).
 enum class Kind { kMatmul, kInnerProduct };
 
 Kind PreferredKind(const ProductSpec& spec) {
-  return spec.format == WeightFormat::kBf16 && spec.out <= 1536 ? Kind::kInnerProduct
-                                                                : Kind::kMatmul;
+  switch (spec.type) {
+    case ProductType::kF32:
+      return Kind::kMatmul;
+    case ProductType::kBf16:
+      return spec.out <= 1536 ? Kind::kInnerProduct : Kind::kMatmul;
+    case ProductType::kInt8:
+      return Kind::kInnerProduct;
+  }
+  return Kind::kMatmul;
 }
 
 // A matmul's weights are [in, out], an inner product's [out, in].
@@ -82,9 +122,9 @@ memory::desc BiasDesc(const ProductSpec& spec, Kind kind) {
 }
 
 // Largest first: it decides the layout of the weights, and the others must accept it.
-std::vector<int> Buckets() {
+std::vector<int> Buckets(ProductType type) {
   std::vector<int> buckets;
-  for (int rows = kMaxProductRows; rows > 0; --rows) {
+  for (int rows = MaxRows(type); rows > 0; --rows) {
     if (ProductRows(rows) == rows) buckets.push_back(rows);
   }
   return buckets;
@@ -121,12 +161,12 @@ struct Product::Impl {
   memory::desc weight;
   std::vector<dnnl::stream> streams;  // one a thread
   std::vector<Bucket> buckets;
-  std::vector<int> bucket_of_rows;  // [kMaxProductRows + 1]
+  std::vector<int> bucket_of_rows;  // [MaxRows + 1]
 
   // Adds a bucket for `rows`; returns what oneDNN chose and the scratch that it wants.
   std::pair<std::string, size_t> Add(const ProductSpec& spec, int rows, int threads) {
-    const memory::desc x({rows, spec.in}, InputType(spec.format), memory::format_tag::ab);
-    const memory::desc y({rows, spec.out}, memory::data_type::f32, memory::format_tag::ab);
+    const memory::desc x({rows, spec.in}, InputType(spec.type), memory::format_tag::ab);
+    const memory::desc y({rows, spec.out}, OutputType(spec.type), memory::format_tag::ab);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     if (spec.accumulates) {
@@ -173,16 +213,30 @@ Product::~Product() = default;
 
 absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
                                            std::span<const float> bias) const {
-  TAILOR_CHECK(weight.size() == static_cast<size_t>(spec_.out) * spec_.in);
+  TAILOR_CHECK(weight.size() == static_cast<size_t>(spec_.out) * spec_.in &&
+               spec_.type != ProductType::kInt8);
+  return PackFrom(weight.data(), bias);
+}
+
+absl::StatusOr<PackedMatrix> Product::Pack(std::span<const int8_t> codes) const {
+  TAILOR_CHECK(codes.size() == static_cast<size_t>(spec_.out) * spec_.in &&
+               spec_.type == ProductType::kInt8 && !spec_.has_bias);
+  return PackFrom(codes.data(), {});
+}
+
+absl::StatusOr<PackedMatrix> Product::PackFrom(const void* weight,
+                                               std::span<const float> bias) const {
   const SingleThreadedOneDnn single_threaded;
   try {
     PackedMatrix matrix;
     matrix.impl_ = std::make_unique<PackedMatrix::Impl>();
     PackedMatrix::Impl& packed = *matrix.impl_;
     // [out, in] row-major is [in, out] column-major.
-    const memory::desc stored = WeightDesc(spec_, impl_->kind, memory::data_type::f32,
-                                           memory::format_tag::ba, memory::format_tag::ab);
-    memory source(stored, impl_->engine, const_cast<float*>(weight.data()));
+    const bool is_int8 = spec_.type == ProductType::kInt8;
+    const memory::desc stored =
+        WeightDesc(spec_, impl_->kind, is_int8 ? memory::data_type::s8 : memory::data_type::f32,
+                   memory::format_tag::ba, memory::format_tag::ab);
+    memory source(stored, impl_->engine, const_cast<void*>(weight));
     packed.weight = memory(impl_->weight, impl_->engine);
     dnnl::stream stream(impl_->engine);
     dnnl::reorder(source, packed.weight).execute(stream, source, packed.weight);
@@ -201,7 +255,7 @@ absl::StatusOr<PackedMatrix> Product::Pack(std::span<const float> weight,
   }
 }
 
-bool Product::Run(int thread, const PackedMatrix& matrix, const void* x, int rows, float* y,
+bool Product::Run(int thread, const PackedMatrix& matrix, const void* x, int rows, void* y,
                   std::byte* scratch) const {
   const Impl::Bucket& bucket = impl_->buckets[impl_->bucket_of_rows[rows]];
   const Impl::Bucket::Pointers& pointers = bucket.threads[thread];
@@ -221,7 +275,8 @@ bool Product::Run(int thread, const PackedMatrix& matrix, const void* x, int row
                                 arguments) == dnnl_success;
 }
 
-ProductLibrary::ProductLibrary(CpuIsa isa, int threads) : isa_(isa), threads_(threads) {}
+ProductLibrary::ProductLibrary(CpuIsa isa, bool has_exact_int8, int threads)
+    : isa_(isa), has_exact_int8_(has_exact_int8), threads_(threads) {}
 ProductLibrary::~ProductLibrary() = default;
 
 absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa isa, bool is_forced,
@@ -230,35 +285,39 @@ absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa is
   // The call fails when the limit is fixed already; what counts is the limit that holds afterwards.
   if (is_forced) dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(wanted));
   const dnnl::cpu_isa effective = dnnl::get_effective_cpu_isa();
-  const bool reaches = (static_cast<unsigned>(effective) & static_cast<unsigned>(wanted)) ==
-                       static_cast<unsigned>(wanted);
-  if (!reaches || (is_forced && effective != wanted)) {
+  if (!Includes(effective, wanted) || (is_forced && effective != wanted)) {
     return absl::FailedPreconditionError(
         absl::StrCat("cpu_isa ", CpuIsaName(isa),
                      ": oneDNN's limit, one for the process and fixed at first use, is 0x",
                      absl::Hex(static_cast<unsigned>(effective)), ", expected 0x",
                      absl::Hex(static_cast<unsigned>(wanted))));
   }
-  return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, threads));
+  const bool has_exact_int8 = Includes(effective, dnnl::cpu_isa::avx512_core_vnni);
+  return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, has_exact_int8, threads));
 }
 
 void Product::Create(int threads, bool prefers_matmul) {
   impl_ = std::make_unique<Impl>();
   implementation_.clear();
   impl_->kind = prefers_matmul ? Kind::kMatmul : PreferredKind(spec_);
-  impl_->weight = WeightDesc(spec_, impl_->kind, InputType(spec_.format), memory::format_tag::any,
+  impl_->weight = WeightDesc(spec_, impl_->kind, InputType(spec_.type), memory::format_tag::any,
                              memory::format_tag::any);
   for (int t = 0; t < threads; ++t) impl_->streams.emplace_back(impl_->engine);
-  impl_->bucket_of_rows.assign(kMaxProductRows + 1, 0);
-  for (const int rows : Buckets()) {
+  const int max_rows = MaxRows(spec_.type);
+  impl_->bucket_of_rows.assign(max_rows + 1, 0);
+  for (const int rows : Buckets(spec_.type)) {
     const auto [implementation, scratch_bytes] = impl_->Add(spec_, rows, threads);
-    if (!absl::StrContains(implementation_, implementation)) {
+    if (spec_.type == ProductType::kInt8 && rows < max_rows && IsReference(implementation)) {
+      // Few rows of a small matrix: oneDNN finds AMX not worth it. The next bucket then serves
+      // them.
+      impl_->buckets.pop_back();
+    } else if (!absl::StrContains(implementation_, implementation)) {
       absl::StrAppend(&implementation_, implementation_.empty() ? "" : ", ", implementation);
     }
     scratch_bytes_ = std::max(scratch_bytes_, scratch_bytes);
     impl_->bucket_of_rows[rows] = static_cast<int>(impl_->buckets.size()) - 1;
   }
-  for (int rows = 1; rows <= kMaxProductRows; ++rows) {
+  for (int rows = 1; rows <= max_rows; ++rows) {
     impl_->bucket_of_rows[rows] = impl_->bucket_of_rows[ProductRows(rows)];
   }
 }
@@ -273,14 +332,14 @@ absl::StatusOr<const Product*> ProductLibrary::Get(const ProductSpec& spec) {
   try {
     product->Create(threads_, /*prefers_matmul=*/false);
     // The inner product lacks fast kernels for few rows of some odd shapes.
-    if (absl::StrContains(product->implementation_, "ref")) {
+    if (IsReference(product->implementation_)) {
       product->Create(threads_, /*prefers_matmul=*/true);
     }
   } catch (const dnnl::error& error) {
     return absl::FailedPreconditionError(
         absl::StrCat("oneDNN has no product for ", SpecName(spec), ": ", error.what()));
   }
-  if (absl::StrContains(product->implementation_, "ref") && isa_ != CpuIsa::kPortable) {
+  if (IsReference(product->implementation_) && isa_ != CpuIsa::kPortable) {
     return absl::FailedPreconditionError(absl::StrCat("product ", SpecName(spec),
                                                       ": expected kernels of this host, got ",
                                                       product->implementation_));

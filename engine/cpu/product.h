@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // y (+)= x * weight^T (+ bias) for any number of rows: the products of the encoder, made by oneDNN.
+// linear_step.h makes steps of the forward pass of them.
 // This is the only header of the engine that the rest reaches oneDNN through.
 #pragma once
 
 #include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
@@ -14,16 +16,18 @@
 #include "absl/status/statusor.h"
 
 #include "engine/cpu/cpu_isa.h"
-#include "engine/model/model_package.h"
 
 namespace tailor {
+
+// Of inputs and weights. Sums and outputs are f32; of kInt8 they are int32 and exact.
+enum class ProductType { kF32, kBf16, kInt8 };
 
 struct ProductSpec {
   int out = 0;
   int in = 0;
-  WeightFormat format = WeightFormat::kF32;
+  ProductType type = ProductType::kF32;
   bool has_bias = false;     // added by the product; otherwise the kernel after it adds it
-  bool accumulates = false;  // y += instead of y =
+  bool accumulates = false;  // y += instead of y =; neither of the two with kInt8
 
   friend auto operator<=>(const ProductSpec&, const ProductSpec&) = default;
 };
@@ -31,6 +35,14 @@ struct ProductSpec {
 // Rows that one call multiplies at most: 256 were 5 to 10 % faster than 128 and 64 on 12x768 and
 // 6x384 (docs/adr/0004), because each call streams the weights from the third-level cache again.
 constexpr int kMaxProductRows = 256;
+
+// The same for kInt8, whose weights stay in the second-level cache: 64 rows are as fast as 256 and
+// their int32 sums stay there too.
+constexpr int kMaxInt8Rows = 64;
+
+constexpr int MaxRows(ProductType type) {
+  return type == ProductType::kInt8 ? kMaxInt8Rows : kMaxProductRows;
+}
 
 // Rows that a call with `rows` really reads and writes: a primitive exists for 1, 2, multiples of 4
 // up to 32 and multiples of 16 above.
@@ -71,17 +83,21 @@ class Product {
   // weight: [out, in] row-major; bias: [out], read only when the spec has one.
   absl::StatusOr<PackedMatrix> Pack(std::span<const float> weight,
                                     std::span<const float> bias) const;
+  // The same for kInt8, without a bias.
+  absl::StatusOr<PackedMatrix> Pack(std::span<const int8_t> codes) const;
 
-  // x: [rows, in] f32 or bf16, by the format; y: [rows, out] f32. rows <= kMaxProductRows. Reads
-  // and writes ProductRows(rows) rows: what lies behind the last one is arbitrary. `thread` is
-  // below the count given to the library. False when oneDNN reports an error.
-  bool Run(int thread, const PackedMatrix& matrix, const void* x, int rows, float* y,
+  // x: [rows, in] of the spec's type; y: [rows, out] f32, or int32 for kInt8. rows <=
+  // MaxRows(type). Reads and writes ProductRows(rows) rows, for kInt8 up to kMaxInt8Rows: what lies
+  // behind the last one is arbitrary. `thread` is below the count given to the library. False when
+  // oneDNN reports an error.
+  bool Run(int thread, const PackedMatrix& matrix, const void* x, int rows, void* y,
            std::byte* scratch) const;
 
  private:
   friend class ProductLibrary;
   struct Impl;
   Product();
+  absl::StatusOr<PackedMatrix> PackFrom(const void* weight, std::span<const float> bias) const;
   // Makes every primitive anew; throws dnnl::error.
   void Create(int threads, bool prefers_matmul);
 
@@ -101,14 +117,19 @@ class ProductLibrary {
                                                                 int threads);
   ~ProductLibrary();
 
+  // Whether kInt8 may be asked for. Below VNNI oneDNN adds pairs of products in 16 bits, which
+  // saturate: its sums are then wrong.
+  bool has_exact_int8() const { return has_exact_int8_; }
+
   // FailedPrecondition when oneDNN has only its reference implementation for the shape, unless the
   // ISA is portable. The pointer lives as long as the library.
   absl::StatusOr<const Product*> Get(const ProductSpec& spec);
 
  private:
-  ProductLibrary(CpuIsa isa, int threads);
+  ProductLibrary(CpuIsa isa, bool has_exact_int8, int threads);
 
   const CpuIsa isa_;
+  const bool has_exact_int8_;
   const int threads_;
   std::map<ProductSpec, std::unique_ptr<Product>> products_;
 };

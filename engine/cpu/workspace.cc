@@ -17,12 +17,12 @@ void GrowBuffer(AlignedBuffer<T>& buffer, size_t size) {
 }
 
 void GrowGroup(GroupMemory& group, size_t rows, const PackedModel& model, bool is_shared) {
-  const bool is_bf16 = model.format == WeightFormat::kBf16;
+  const bool reads_bf16 = model.reads_bf16;
   const size_t attention = model.max_attention_dim();
-  group.hidden.Grow(rows, model.config.hidden, true, is_bf16);
+  group.hidden.Grow(rows, model.config.hidden, true, reads_bf16);
   group.query_key_value[0].Grow(rows, 3 * attention, true, false);
   if (is_shared) group.query_key_value[1].Grow(rows, 3 * attention, true, false);
-  group.context.Grow(rows, attention, !is_bf16, is_bf16);
+  group.context.Grow(rows, attention, true, reads_bf16);
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Workspace::Workspace(const BatchLimits& limits, int threads)
       threads_(threads) {}
 
 void Workspace::Grow(const PackedModel& model) {
-  const bool is_bf16 = model.format == WeightFormat::kBf16;
+  const bool reads_bf16 = model.reads_bf16;
   const size_t hidden = model.config.hidden;
   const size_t attention = model.max_attention_dim();
   const size_t sequences = limits_.max_sequences;
@@ -61,13 +61,13 @@ void Workspace::Grow(const PackedModel& model) {
     GrowGroup(t.group, max_group_rows_, model, /*is_shared=*/false);
     t.product.Grow(kMaxProductRows, hidden, true, false);
     if (threads_.size() > 1) t.product_sum.Grow(kMaxProductRows, hidden, true, false);
-    t.inner.Grow(kMaxProductRows, model.max_ffn_panel(), true, is_bf16);
-    t.first_hidden.Grow(sequences, hidden, true, is_bf16);
+    t.inner.Grow(kMaxProductRows, model.max_ffn_panel(), true, reads_bf16);
+    t.first_hidden.Grow(sequences, hidden, true, reads_bf16);
     t.first_query.Grow(sequences, attention, true, false);
-    t.first_context.Grow(sequences, attention, !is_bf16, is_bf16);
+    t.first_context.Grow(sequences, attention, true, reads_bf16);
     GrowBuffer(t.attention_scratch,
                AttentionScratch(limits_.max_sequence_tokens, model.max_head_dim()));
-    GrowBuffer(t.product_scratch, model.scratch_bytes);
+    GrowBuffer(t.step_scratch, model.scratch_bytes);
     t.first_sequences.reserve(sequences);
   }
 }

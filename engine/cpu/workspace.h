@@ -10,26 +10,9 @@
 #include "engine/api/batch.h"
 #include "engine/cpu/kernels/attention.h"
 #include "engine/cpu/packed_model.h"
+#include "engine/cpu/rows.h"
 
 namespace tailor {
-
-// A view of rows of activations, in f32, in bf16 or in both.
-struct Rows {
-  float* f32 = nullptr;      // null: bf16 only
-  uint16_t* bf16 = nullptr;  // null: f32 only
-  size_t width = 0;
-
-  Rows From(size_t row) const {
-    return {f32 == nullptr ? nullptr : f32 + row * width,
-            bf16 == nullptr ? nullptr : bf16 + row * width, width};
-  }
-  // The same rows without their first columns; f32 only.
-  Rows Columns(size_t first) const { return {f32 + first, nullptr, width}; }
-  // What a product reads: bf16 where it exists.
-  const void* product_input() const { return bf16 == nullptr ? static_cast<void*>(f32) : bf16; }
-};
-
-void CopyRow(const Rows& from, const Rows& to);
 
 // Owns the memory for rows of any width up to the planned one.
 class RowBuffer {
@@ -37,7 +20,7 @@ class RowBuffer {
   // Makes room for at least rows * width values of each wanted kind; keeps what is large enough.
   void Grow(size_t rows, size_t width, bool wants_f32, bool wants_bf16);
 
-  // Rows of `width` (at most the planned one). A bf16 model reads its products' inputs as bf16.
+  // Rows of `width` (at most the planned one).
   Rows View(size_t width, bool wants_f32, bool wants_bf16);
 
  private:
@@ -59,12 +42,12 @@ struct ThreadMemory {
   GroupMemory group;
   RowBuffer product;        // [kMaxProductRows, hidden] outputs of the two products before a norm
   RowBuffer product_sum;    // the same size: `product` of all threads, added (SumProducts)
-  RowBuffer inner;          // [kMaxProductRows, kFfnPanel]
+  RowBuffer inner;          // [kMaxProductRows, widest panel]
   RowBuffer first_hidden;   // [max_sequences, hidden] first rows in front of the last layer's rest
   RowBuffer first_query;    // [max_sequences, attention_dim]
   RowBuffer first_context;  // [max_sequences, attention_dim]
   AlignedBuffer<float> attention_scratch;
-  AlignedBuffer<std::byte> product_scratch;
+  AlignedBuffer<std::byte> step_scratch;
   std::vector<int> first_sequences;  // which sequence each of the first rows belongs to
 };
 

@@ -25,7 +25,7 @@ class ReferenceBackend final : public Backend {
     return LoadedCut{.cut = {.variant = static_cast<int>(models_.size()) - 1},
                      .num_outputs = package.config.head.num_outputs,
                      .packed_bytes = static_cast<size_t>(package.num_parameters) * sizeof(float),
-                     .kernels = {"every product: naive f32"}};
+                     .kernels = {"every product: naive loops"}};
   }
 
   absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) override {

@@ -9,8 +9,9 @@
 
 namespace tailor {
 
-// Runs every format on every host. kBf16 packages are emulated: inputs and weights of the encoder's
-// products are rounded to bf16 first (docs/numerics.md), which defines what that format means.
+// Runs every format on every host, and so defines what each means (docs/numerics.md): for kBf16,
+// inputs and weights of the encoder's products are rounded to bf16 first; for kF16 the weights to
+// f16; for kInt8 both to 8-bit codes, whose products are summed as integers.
 // Single-threaded and slow; allocates on every Run.
 std::unique_ptr<Backend> CreateReferenceBackend(const BatchLimits& limits);
 

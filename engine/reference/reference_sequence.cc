@@ -2,6 +2,7 @@
 // The forward pass of one sequence.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "engine/reference/reference_model.h"
 
@@ -9,25 +10,6 @@ namespace tailor::reference {
 namespace {
 
 using Matrix = std::vector<float>;  // [rows, columns], row-major; the reader knows the shape
-
-// y = x * weight^T + bias. With `round`, x is rounded to bf16 first.
-Matrix Apply(const Linear& linear, const Matrix& x, bool round) {
-  const size_t out = linear.bias.size();
-  const size_t in = linear.weight.size() / out;
-  const size_t rows = x.size() / in;
-  Matrix y(rows * out);
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t o = 0; o < out; ++o) {
-      double sum = 0;
-      for (size_t i = 0; i < in; ++i) {
-        const float value = x[r * in + i];
-        sum += static_cast<double>(round ? RoundToBf16(value) : value) * linear.weight[o * in + i];
-      }
-      y[r * out + o] = static_cast<float>(sum + linear.bias[o]);
-    }
-  }
-  return y;
-}
 
 // Normalises each row of x + residual (residual may be empty).
 Matrix LayerNorm(const Norm& norm, Matrix x, const Matrix& residual, float eps) {
@@ -68,9 +50,9 @@ Matrix Embed(const Model& model, std::span<const int32_t> ids, std::span<const i
 }
 
 // softmax(q * k^T) * v for each head; the factor 1/sqrt(head_dim) is already in q.
-Matrix Attend(const LayerShape& shape, const Matrix& q, const Matrix& k, const Matrix& v) {
+Matrix Attend(const LayerShape& shape, size_t tokens, const Matrix& q, const Matrix& k,
+              const Matrix& v) {
   const size_t width = shape.attention_dim();
-  const size_t tokens = q.size() / width;
   Matrix context(q.size());
   std::vector<double> p(tokens);
   for (size_t head = 0; head < static_cast<size_t>(shape.num_heads); ++head) {
@@ -124,19 +106,19 @@ float ActivatePooler(PoolerActivation activation, float x) {
 }
 
 Matrix Encode(const Model& model, Matrix x) {
-  const bool round = model.format == WeightFormat::kBf16;
+  const size_t tokens = x.size() / model.config.hidden;
   const float eps = model.config.layer_norm_eps;
   for (const LayerShape& shape : model.config.layers) {
     const Attention& attention = model.attention[shape.attention];
     const Ffn& ffn = model.ffn[shape.ffn];
-    const Matrix q = Apply(attention.query, x, round);
-    const Matrix k = Apply(attention.key, x, round);
-    const Matrix v = Apply(attention.value, x, round);
-    const Matrix context = Attend(shape, q, k, v);
-    x = LayerNorm(attention.norm, Apply(attention.output, context, round), x, eps);
-    Matrix inner = Apply(ffn.in, x, round);
+    const Matrix q = Apply(attention.query, x, tokens);
+    const Matrix k = Apply(attention.key, x, tokens);
+    const Matrix v = Apply(attention.value, x, tokens);
+    const Matrix context = Attend(shape, tokens, q, k, v);
+    x = LayerNorm(attention.norm, Apply(attention.output, context, tokens), x, eps);
+    Matrix inner = Apply(ffn.in, x, tokens);
     for (float& value : inner) value = Activate(model.config.activation, value);
-    x = LayerNorm(ffn.norm, Apply(ffn.out, inner, round), x, eps);
+    x = LayerNorm(ffn.norm, Apply(ffn.out, inner, tokens), x, eps);
   }
   return x;
 }
@@ -175,10 +157,10 @@ std::vector<float> RunSequence(const Model& model, std::span<const int32_t> ids,
     return row;
   }
   if (head.pooler != PoolerActivation::kNone) {
-    row = Apply(model.pooler, row, false);
+    row = Apply(model.pooler, row, 1);
     for (float& value : row) value = ActivatePooler(head.pooler, value);
   }
-  return Apply(model.classifier, row, false);
+  return Apply(model.classifier, row, 1);
 }
 
 }  // namespace tailor::reference

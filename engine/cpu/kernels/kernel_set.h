@@ -6,6 +6,9 @@
 #include "engine/cpu/kernels/bias_activation.h"
 #include "engine/cpu/kernels/bias_residual_layer_norm.h"
 #include "engine/cpu/kernels/embed_layer_norm.h"
+#include "engine/cpu/kernels/multiply_codes.h"
+#include "engine/cpu/kernels/quantize_rows.h"
+#include "engine/cpu/kernels/scale_sums.h"
 
 namespace tailor {
 
@@ -15,6 +18,9 @@ struct KernelSet {
   BiasResidualLayerNormFn bias_residual_layer_norm;
   BiasActivationFn bias_activation;
   AttentionFn attention;
+  QuantizeRowsFn quantize_rows;
+  MultiplyCodesFn multiply_codes;
+  ScaleSumsFn scale_sums;
 };
 
 // Calling a function of a set that the host lacks is an illegal instruction: kernel_table.h

@@ -4,6 +4,7 @@
 
 #include "engine/cpu/kernels/attention_simd.h"
 #include "engine/cpu/kernels/bias_activation_simd.h"
+#include "engine/cpu/kernels/int8_simd.h"
 #include "engine/cpu/kernels/kernel_set.h"
 #include "engine/cpu/kernels/layer_norm_simd.h"
 
@@ -14,6 +15,9 @@ const KernelSet kKernels = {.has_bf16_outputs = kHasBf16,
                             .embed_layer_norm = EmbedLayerNorm,
                             .bias_residual_layer_norm = BiasResidualLayerNorm,
                             .bias_activation = BiasActivation,
-                            .attention = Attention};
+                            .attention = Attention,
+                            .quantize_rows = QuantizeRows,
+                            .multiply_codes = MultiplyCodes,
+                            .scale_sums = ScaleSums};
 
 }  // namespace tailor::TAILOR_ISA

@@ -104,6 +104,63 @@ void BenchEmbedding(benchmark::State& state, const KernelSet& kernels) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(out.size()));
 }
 
+void BenchQuantizeRows(benchmark::State& state, const KernelSet& kernels) {
+  const int columns = static_cast<int>(state.range(0));
+  AlignedBuffer<float> x(static_cast<size_t>(kRows) * columns);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17);
+  AlignedBuffer<int8_t> codes(x.size());
+  AlignedBuffer<float> scales(kRows);
+  for (auto _ : state) {
+    kernels.quantize_rows({.x = x.data(),
+                           .x_stride = static_cast<size_t>(columns),
+                           .rows = kRows,
+                           .columns = columns,
+                           .fixed_scale = 0,
+                           .codes = codes.data(),
+                           .codes_stride = static_cast<size_t>(columns),
+                           .scales = scales.data()});
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(x.size()));
+}
+
+void BenchScaleSums(benchmark::State& state, const KernelSet& kernels) {
+  const int columns = static_cast<int>(state.range(0));
+  AlignedBuffer<int32_t> sums(static_cast<size_t>(kRows) * columns);
+  AlignedBuffer<float> out(sums.size());
+  AlignedBuffer<float> vectors(columns);
+  AlignedBuffer<float> scales(kRows);
+  for (auto _ : state) {
+    kernels.scale_sums({.sums = sums.data(),
+                        .sums_stride = static_cast<size_t>(columns),
+                        .row_scale = scales.data(),
+                        .column_scale = vectors.data(),
+                        .bias = vectors.data(),
+                        .rows = kRows,
+                        .columns = columns,
+                        .out = out.data(),
+                        .out_stride = static_cast<size_t>(columns)});
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(out.size()));
+}
+
+void BenchMultiplyCodes(benchmark::State& state, const KernelSet& kernels) {
+  const int out = static_cast<int>(state.range(0));
+  const int in = static_cast<int>(state.range(1));
+  AlignedBuffer<int8_t> x(static_cast<size_t>(kRows) * in);
+  AlignedBuffer<int8_t> weight(static_cast<size_t>(out) * in);
+  AlignedBuffer<int32_t> sums(static_cast<size_t>(kRows) * out);
+  for (auto _ : state) {
+    kernels.multiply_codes({.x = x.data(),
+                            .weight = weight.data(),
+                            .rows = kRows,
+                            .out = out,
+                            .in = in,
+                            .sums = sums.data()});
+  }
+  state.counters["ops"] =
+      benchmark::Counter(2.0 * kRows * out * in, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void Register(CpuIsa isa) {
   const KernelSet& kernels = KernelsFor(isa);
   const std::string suffix = std::string("/") + CpuIsaName(isa);
@@ -120,6 +177,9 @@ void Register(CpuIsa isa) {
   add("bias_gelu", BenchBiasGelu)->Arg(512)->Arg(1536)->Arg(3072);
   add("layer_norm", BenchLayerNorm)->Arg(128)->Arg(384)->Arg(768);
   add("embedding", BenchEmbedding)->Arg(128)->Arg(384);
+  add("quantize_rows", BenchQuantizeRows)->Arg(384)->Arg(1536);
+  add("scale_sums", BenchScaleSums)->Arg(384)->Arg(1536);
+  add("multiply_codes", BenchMultiplyCodes)->Args({1152, 384})->Args({384, 1536});
 }
 
 }  // namespace

@@ -92,10 +92,15 @@ TEST(Allocations, AWarmRunMakesNone) {
                .pooling = Pooling::kMean,
                .normalize = true,
                .num_outputs = 64};
+  ModelPackage mixed = testing::RandomModel(config, 5);
+  testing::StoreCodes(mixed, testing::Stored::kEverySecond, 0.02F);
   for (const int threads : {1, 2, 3}) {
     const std::unique_ptr<Backend> cpu = testing::Cpu(threads);
-    std::vector<LoadedCut> cuts = {testing::LoadInto(*cpu, testing::RandomModel(config, 1)),
-                                   testing::LoadInto(*cpu, testing::RandomModel(mean, 2))};
+    std::vector<LoadedCut> cuts = {
+        testing::LoadInto(*cpu, testing::RandomModel(config, 1)),
+        testing::LoadInto(*cpu, testing::RandomModel(mean, 2)),
+        testing::LoadInto(*cpu, testing::RandomModel(config, 4, WeightFormat::kInt8)),
+        testing::LoadInto(*cpu, mixed)};
     if (cpu->info().isa == "amx") {
       cuts.push_back(testing::LoadInto(*cpu, testing::RandomModel(config, 3, WeightFormat::kBf16)));
     }

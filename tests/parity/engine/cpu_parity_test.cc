@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU engine against the reference, f32: every kind of model and batch that issues are made of,
-// on several thread counts. TAILOR_PARITY_ISA forces an instruction set (one a process: product.h);
-// CMakeLists.txt registers the tests once for each. Tolerances: docs/numerics.md.
+// The CPU engine against the reference, in every format: every kind of model and batch that issues
+// are made of, on several thread counts. TAILOR_PARITY_ISA forces an instruction set (one a
+// process: product.h); CMakeLists.txt registers the tests once for each. Tolerances:
+// docs/numerics.md.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -26,6 +27,8 @@ using testing::ParityIsa;
 using testing::RandomBatch;
 using testing::RandomModel;
 using testing::Reference;
+using testing::StoreCodes;
+using testing::Stored;
 
 std::map<std::string, BertConfig> Configs() {
   std::map<std::string, BertConfig> configs;
@@ -44,6 +47,13 @@ std::map<std::string, BertConfig> Configs() {
   pruned.layers[2].num_heads = 1;
   pruned.layers[2].ffn_dim = 7;
   configs["pruned"] = pruned;
+
+  // What masks may leave of layers; also of the last one, of which only first rows are computed.
+  BertConfig hollow = EqualLayers(64, 4, 128, 4);
+  hollow.layers[0].num_heads = 0;
+  hollow.layers[1].ffn_dim = 0;
+  hollow.layers[3].num_heads = hollow.layers[3].ffn_dim = 0;
+  configs["hollow"] = hollow;
 
   BertConfig tied = EqualLayers(64, 4, 128, 4);
   for (LayerShape& layer : tied.layers) layer.attention = layer.ffn = 0;
@@ -94,6 +104,21 @@ std::map<std::string, std::vector<int>> Batches() {
           {"sixty_four", sixty_four}};
 }
 
+constexpr double kInt8Bound = 1e-1;
+
+// The ways to hold a model in int8, all from the same weights.
+std::map<std::string, ModelPackage> Int8Models(const BertConfig& config) {
+  std::map<std::string, ModelPackage> models;
+  models["dynamic"] = RandomModel(config, 17, WeightFormat::kInt8);
+  models["stored"] = RandomModel(config, 17);
+  StoreCodes(models["stored"], Stored::kAll, 0);
+  models["static"] = RandomModel(config, 17);
+  StoreCodes(models["static"], Stored::kAll, 0.02F);
+  models["mixed"] = RandomModel(config, 17, WeightFormat::kF16);
+  StoreCodes(models["mixed"], Stored::kEverySecond, 0.02F);
+  return models;
+}
+
 class CpuParity : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -123,9 +148,8 @@ TEST_P(CpuParity, AgreesWithTheReference) {
   }
 }
 
-TEST_P(CpuParity, APairDoesNotDependOnItsBatch) {
-  const BertConfig config = Configs().at(GetParam());
-  const ModelPackage package = RandomModel(config, 23);
+void ExpectNoDependenceOnTheBatch(const BertConfig& config, const ModelPackage& package,
+                                  const std::string& what) {
   const std::vector<int> lengths = {40, 7, 120, 1, 64, 33, 33, 90, 15};
   const Batch batch = RandomBatch(lengths, config, 3);
   for (const int threads : {1, 2, 3}) {
@@ -152,9 +176,24 @@ TEST_P(CpuParity, APairDoesNotDependOnItsBatch) {
                   cut.num_outputs, backwards.begin() + i * cut.num_outputs);
     }
     const std::string suffix = "/" + std::to_string(threads);
-    ExpectNear(alone, together, 1e-5, GetParam() + "/alone" + suffix);
-    ExpectNear(backwards, together, 1e-5, GetParam() + "/reversed" + suffix);
+    ExpectNear(alone, together, 1e-5, what + "/alone" + suffix);
+    ExpectNear(backwards, together, 1e-5, what + "/reversed" + suffix);
   }
+}
+
+TEST_P(CpuParity, APairDoesNotDependOnItsBatch) {
+  const BertConfig config = Configs().at(GetParam());
+  ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23), GetParam());
+}
+
+// Integer sums do not depend on how many rows a call has, so that no code flips either.
+TEST_P(CpuParity, AnInt8PairDoesNotDependOnItsBatch) {
+  const BertConfig config = Configs().at(GetParam());
+  ModelPackage fixed = RandomModel(config, 23);
+  StoreCodes(fixed, Stored::kAll, 0.02F);
+  ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23, WeightFormat::kInt8),
+                               GetParam() + "/dynamic");
+  ExpectNoDependenceOnTheBatch(config, fixed, GetParam() + "/static");
 }
 
 // bf16 against the reference's emulation of it. Both round the same values to bf16, but these
@@ -178,6 +217,56 @@ TEST_P(CpuParity, Bf16AgreesWithItsEmulation) {
       const std::unique_ptr<Backend> cpu = Cpu(threads);
       ExpectNear(Outputs(*cpu, LoadInto(*cpu, package), batch), expected, 3e-2,
                  GetParam() + "/" + name + "/bf16/" + std::to_string(threads));
+    }
+  }
+}
+
+TEST_P(CpuParity, F16AgreesWithTheReference) {
+  const BertConfig config = Configs().at(GetParam());
+  const ModelPackage package = RandomModel(config, 17, WeightFormat::kF16);
+  const std::unique_ptr<Backend> reference = Reference();
+  const LoadedCut reference_cut = LoadInto(*reference, package);
+  const std::unique_ptr<Backend> cpu = Cpu(2);
+  const LoadedCut cut = LoadInto(*cpu, package);
+  for (const auto& [name, lengths] : Batches()) {
+    const Batch batch = RandomBatch(lengths, config, 5);
+    ExpectNear(Outputs(*cpu, cut, batch), Outputs(*reference, reference_cut, batch), 1e-4,
+               GetParam() + "/" + name + "/f16");
+  }
+}
+
+// int8 against the reference, which sums the same integers. Before they are rounded to codes, the
+// values of both differ by about 1e-6 of their size, so that one in some ten thousand becomes the
+// neighbouring code; a flip of one step, 1/127 of the largest of its row, disturbs all outputs of
+// that row, and with them many more codes. A sequence is therefore either free of flips and agrees
+// as in f32, or differs by int8's own rounding noise (docs/numerics.md derives the bound). Most are
+// free; a wrong scale or a wrong code would move all of them.
+TEST_P(CpuParity, Int8AgreesWithTheReference) {
+  const BertConfig config = Configs().at(GetParam());
+  for (const auto& [format, package] : Int8Models(config)) {
+    const std::unique_ptr<Backend> reference = Reference();
+    const LoadedCut reference_cut = LoadInto(*reference, package);
+    std::map<std::string, std::vector<float>> expected;
+    for (const auto& [name, lengths] : Batches()) {
+      expected[name] = Outputs(*reference, reference_cut, RandomBatch(lengths, config, 5));
+    }
+    for (const int threads : {1, 3}) {
+      const std::unique_ptr<Backend> cpu = Cpu(threads);
+      const LoadedCut cut = LoadInto(*cpu, package);
+      std::vector<float> differences;
+      for (const auto& [name, lengths] : Batches()) {
+        const std::vector<float> actual = Outputs(*cpu, cut, RandomBatch(lengths, config, 5));
+        ExpectNear(actual, expected[name], kInt8Bound,
+                   GetParam() + "/" + name + "/" + format + "/" + std::to_string(threads));
+        for (size_t i = 0; i < actual.size(); ++i) {
+          differences.push_back(std::abs(actual[i] - expected[name][i]));
+        }
+      }
+      const auto middle = differences.begin() + static_cast<int64_t>(differences.size() / 2);
+      std::nth_element(differences.begin(), middle, differences.end());
+      std::printf("  %s/%s: median difference %.1e\n", GetParam().c_str(), format.c_str(),
+                  static_cast<double>(*middle));
+      EXPECT_LE(*middle, 1e-4) << GetParam() << "/" << format;
     }
   }
 }

@@ -94,6 +94,47 @@ ModelPackage RandomModel(const BertConfig& config, uint64_t seed, WeightFormat f
   return package;
 }
 
+void StoreCodes(ModelPackage& package, Stored which, float input_scale) {
+  struct Codes {
+    std::shared_ptr<const void> floats;  // the biases and all that stays
+    std::deque<std::vector<int8_t>> codes;
+    std::deque<std::vector<float>> scales;
+  };
+  const auto owner = std::make_shared<Codes>();
+  owner->floats = package.storage;
+  std::vector<LinearWeights*> products;
+  for (AttentionWeights& a : package.weights.attention) {
+    for (LinearWeights* linear : {&a.query, &a.key, &a.value, &a.output})
+      products.push_back(linear);
+  }
+  for (FfnWeights& f : package.weights.ffn) {
+    for (LinearWeights* linear : {&f.in, &f.out}) products.push_back(linear);
+  }
+  for (size_t n = 0; n < products.size(); n += which == Stored::kAll ? 1 : 2) {
+    LinearWeights& linear = *products[n];
+    const std::vector<float> weight = ToF32(linear.weight);
+    std::vector<int8_t>& codes = owner->codes.emplace_back();
+    // Odd rows do not use all codes: any scale is allowed.
+    std::vector<float>& scales = owner->scales.emplace_back();
+    const size_t in = linear.weight.row_elements();
+    for (size_t row = 0; row < static_cast<size_t>(linear.weight.dim(0)); ++row) {
+      float largest = 1e-6F;  // also of a row without inputs
+      for (size_t i = 0; i < in; ++i) largest = std::max(largest, std::abs(weight[row * in + i]));
+      scales.push_back(largest / (row % 2 == 0 ? 127.0F : 100.0F));
+      for (size_t i = 0; i < in; ++i) {
+        codes.push_back(static_cast<int8_t>(std::round(weight[row * in + i] / scales.back())));
+      }
+    }
+    linear.weight.dtype = DType::kI8;
+    linear.weight.data = reinterpret_cast<const std::byte*>(codes.data());
+    linear.weight_scale = {.data = reinterpret_cast<const std::byte*>(scales.data()),
+                           .dtype = DType::kF32,
+                           .shape = {static_cast<int64_t>(scales.size())}};
+    linear.input_scale = input_scale * (1.0F + static_cast<float>(n) / 8.0F);
+  }
+  package.storage = owner;
+}
+
 BertConfig EqualLayers(int hidden, int num_heads, int ffn_dim, int num_layers) {
   BertConfig config;
   config.hidden = hidden;

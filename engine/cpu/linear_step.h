@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = x * weight^T (+ bias), however the weights are kept: the seam for weight formats. The forward
+// pass knows only the interface; each format is one class of linear_step.cc or int8_step.cc.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+#include "engine/cpu/kernels/kernel_set.h"
+#include "engine/cpu/product.h"
+#include "engine/cpu/rows.h"
+
+namespace tailor {
+
+// Immutable after it is made. Run may be called by several threads at once, each with its own
+// number and scratch; it allocates nothing.
+class LinearStep {
+ public:
+  virtual ~LinearStep() = default;
+  LinearStep(const LinearStep&) = delete;
+  LinearStep& operator=(const LinearStep&) = delete;
+
+  int out() const { return out_; }
+  int in() const { return in_; }
+
+  // Whether Run reads x.bf16; else it reads x.f32.
+  virtual bool reads_bf16() const { return false; }
+  // What computes it, for example "brg:avx512_core"; empty when there is nothing to compute.
+  virtual std::string implementation() const = 0;
+  virtual size_t bytes() const = 0;          // weights as they are kept
+  virtual size_t scratch_bytes() const = 0;  // that Run needs, 64-byte aligned
+
+  // x: [rows, in], y: [rows, out]; rows <= kMaxProductRows. May read and write ProductRows(rows)
+  // rows (product.h). `thread` is below the count given to the library. False when oneDNN reports
+  // an error.
+  virtual bool Run(int thread, const Rows& x, int rows, const Rows& y,
+                   std::byte* scratch) const = 0;
+
+ protected:
+  LinearStep(int out, int in) : out_(out), in_(in) {}
+
+ private:
+  const int out_;
+  const int in_;
+};
+
+// In f32 or bf16, by spec.type. weight: [out, in]; bias: [out], read when the spec has one.
+absl::StatusOr<std::unique_ptr<LinearStep>> MakeFloatStep(ProductLibrary& library,
+                                                          const ProductSpec& spec,
+                                                          std::span<const float> weight,
+                                                          std::span<const float> bias);
+
+// 8-bit weights: weight[o][i] = codes[o][i] * scale[o].
+struct Int8Weights {
+  std::span<const int8_t> codes;  // [out, in]
+  std::span<const float> scale;   // [out]
+  std::span<const float> bias;    // [out]; empty: none is added
+  float input_scale = 0;          // of the codes of x; 0: each row gets its own
+};
+
+// Each row of x to codes, exact 32-bit sums, and these times both scales, in f32. By oneDNN where
+// it is exact, else by an own kernel. `kernels` outlives the step.
+absl::StatusOr<std::unique_ptr<LinearStep>> MakeInt8Step(ProductLibrary& library,
+                                                         const KernelSet& kernels,
+                                                         const Int8Weights& weights, int in);
+
+// The outputs of several steps with the same input, side by side: for parts of a projection that
+// differ in format. Slower than one step by a copy.
+std::unique_ptr<LinearStep> MakeStackedStep(std::vector<std::unique_ptr<LinearStep>> parts);
+
+// Without outputs or without inputs (a layer without heads or inner neurons): y = 0.
+std::unique_ptr<LinearStep> MakeEmptyStep(int out, int in);
+
+}  // namespace tailor
