@@ -93,8 +93,9 @@ evaluation: {{sets: [A, B, C, D, E], dev_queries: 10}}
 stages:
   - {{id: teacher, method: fine_tune, parents: {{init: start}}, steps: 24, lists_per_step: 4,
      learning_rate: 2.0e-3, precision: f32, checkpoint_steps: 8}}
-  - {{id: student, method: listwise, parents: {{teacher: teacher}}, layers: 2, hidden: 16, heads: 2,
-     ffn: 32, lists: 64, steps: 12, lists_per_step: 8, learning_rate: 2.0e-3, precision: f32}}
+  - {{id: student, method: distil, parents: {{teacher: teacher}}, start: scratch,
+     shape: {{layers: 2, hidden: 16, heads: 2, ffn: 32}}, distinct_lists: 64, steps: 12,
+     lists_per_step: 8, learning_rate: 2.0e-3, precision: f32}}
   - {{id: teacher-bf16, method: derive, parents: {{base: teacher}}, format: bf16}}
 profiles:
   shorter: {{methods: {{fine_tune: {{steps: 2}}}}, stages: {{teacher-bf16: false}}}}

@@ -26,6 +26,44 @@ def test_version_and_help() -> None:
         assert f"  {command} " in shown
 
 
+def test_a_profile_overrides_and_leaves_out(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe_text(tmp_path))
+    whole, shorter = read_recipe(path), read_recipe(path, "shorter")
+    assert [one.id for one in shorter.stages] == ["teacher", "student"]
+    assert (whole.stage("teacher").settings["steps"], shorter.stages[0].settings["steps"]) == (
+        24,
+        2,
+    )
+    assert shorter.stages[1] == whole.stages[1]
+    with pytest.raises(TailorError, match="got `short`; did you mean `shorter`"):
+        read_recipe(path, "short")
+    path.write_text(recipe_text(tmp_path).replace("teacher-bf16: false", "teachr: false"))
+    with pytest.raises(TailorError, match=r"profiles\.shorter\.stages"):
+        read_recipe(path, "shorter")
+
+
+def test_other_settings_make_a_stage_again_and_adopting_takes_it(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = copied(finished, tmp_path)
+    project.recipe.write_text(
+        finished.recipe.read_text().replace("learning_rate: 2.0e-3", "learning_rate: 1.0e-3", 1)
+    )
+    shown = plain_table(project.run("ladder", "--list").output)
+    # What depends on the teacher is out of date with it.
+    for id_ in ("teacher", "student", "teacher-bf16"):
+        assert [
+            line for line in shown.splitlines() if f"| {id_} " in line and "other settings" in line
+        ]
+    ids = ("--adopt", "teacher", "--adopt", "student", "--adopt", "teacher-bf16")
+    shown = plain_table(project.run("ladder", *ids).output)
+    assert shown.count("| done |") == 3
+    before = (project.space.family / "teacher" / "model.safetensors").stat().st_mtime_ns
+    assert project.run("ladder", "--no-evaluate").exit_code == 0
+    assert (project.space.family / "teacher" / "model.safetensors").stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize("command", ["trim", "evaluate"])
 def test_a_command_too_early_names_the_one_before(project: Project, command: str) -> None:
     result = project.run(command)
@@ -70,7 +108,7 @@ def test_recipe_that_is_not_there() -> None:
         ("base: teacher}", "parent: teacher}", "name a parent as `base`"),
         ("init: start", "init: student", "got teacher -> student -> teacher"),
         ("id: teacher-bf16", "id: teacher", "`teacher` twice"),
-        ("method: listwise", "method: listwise, ship: 1", "type bool"),
+        ("method: distil", "method: distil, ship: 1", "type bool"),
     ],
 )
 def test_recipe_errors_name_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:

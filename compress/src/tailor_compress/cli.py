@@ -29,7 +29,7 @@ from tailor_compress.recipe import read_recipe
 from tailor_compress.settings import parse
 from tailor_compress.tables import table
 from tailor_compress.training.loop import use_threads
-from tailor_compress.training.processes import join_processes, leave_processes, rank
+from tailor_compress.training.processes import join_processes, leave_processes, rank, wait_for_all
 from tailor_compress.workspace import Workspace
 
 _RECIPE = Path("models/packages/recipe.yaml")
@@ -178,8 +178,9 @@ def ladder(
     Each stage continues from its last checkpoint.
     """
     run = Ladder(space)
-    if rank() == 0:
+    if rank() == 0 and not (list_ or adopt):
         stages.prepare(space, lists)
+    wait_for_all()
     for id_ in adopt:
         run.adopt(id_)
     if list_ or adopt:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The methods that every family begins with: a teacher, a small student, load-time steps."""
+"""The methods that every family begins and ends with: a teacher, and load-time steps."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -8,15 +8,16 @@ from tailor_compress.errors import TailorError
 from tailor_compress.export.trained import step
 from tailor_compress.method import Context, Made, setting
 from tailor_compress.training.loop import Schedule
-from tailor_compress.training.student import Distillation, StudentShape, distil_student, new_student
 from tailor_compress.training.teacher import train_teacher
 
 FORMATS = ("f32", "bf16", "f16", "int8")
 
 
 @dataclass(frozen=True)
-class _Training:
-    """Settings of one training."""
+class FineTune:
+    """Fine-tunes an encoder on the right documents: listwise softmax."""
+
+    roles: ClassVar[tuple[str, ...]] = ("init",)
 
     steps: int = setting(1000, "steps of the optimiser")
     lists_per_step: int = setting(16, "lists of candidates a step")
@@ -37,47 +38,12 @@ class _Training:
             checkpoint_steps=self.checkpoint_steps,
         )
 
-
-@dataclass(frozen=True)
-class FineTune(_Training):
-    """Fine-tunes an encoder on the right documents: listwise softmax."""
-
-    roles: ClassVar[tuple[str, ...]] = ("init",)
-
     def make(self, context: Context) -> Made:
         """Return the teacher."""
         model = context.parent("init")
         schedule = self.schedule(context.seed)
         wall_s = train_teacher(model, context.lists, schedule, context.checkpoint)
         return Made([step("listwise", asdict(self), context.seed, context.data_id, wall_s)], model)
-
-
-@dataclass(frozen=True)
-class NewStudent(_Training):
-    """Distils a teacher's scores into a small new encoder: listwise KL."""
-
-    roles: ClassVar[tuple[str, ...]] = ("teacher",)
-
-    layers: int = setting(2, "layers of the student")
-    hidden: int = setting(128, "hidden size of the student")
-    heads: int = setting(4, "attention heads of the student")
-    ffn: int = setting(512, "inner neurons of the student's layers")
-    lists: int = setting(12288, "distinct lists that the teacher scores")
-    temperature: float = setting(2.0, "temperature of the distillation")
-    hard: float = setting(0.2, "weight of the loss on the right document")
-
-    def make(self, context: Context) -> Made:
-        """Return the student."""
-        shape = StudentShape(self.layers, self.hidden, self.heads, self.ffn)
-        student = new_student(context.parent("teacher"), shape, context.seed)
-        scores = context.scores("teacher", context.lists, self.lists)
-        settings = Distillation(self.lists, self.temperature, self.hard)
-        schedule = self.schedule(context.seed)
-        wall_s = distil_student(
-            student, context.lists, scores, settings, schedule, context.checkpoint
-        )
-        name = "listwise_distillation"
-        return Made([step(name, asdict(self), context.seed, context.data_id, wall_s)], student)
 
 
 @dataclass(frozen=True)

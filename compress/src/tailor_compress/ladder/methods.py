@@ -6,7 +6,7 @@ from tailor_compress.distillation.ensemble import EnsembleDistil
 from tailor_compress.distillation.tiny_bert import TinyBert
 from tailor_compress.elastic.method import Elastic
 from tailor_compress.errors import TailorError
-from tailor_compress.ladder.basic import Derive, FineTune, NewStudent
+from tailor_compress.ladder.basic import Derive, FineTune
 from tailor_compress.linear.method import LinearFloor
 from tailor_compress.method import Method
 from tailor_compress.pruning.fisher import PruneFisher
@@ -22,7 +22,6 @@ COMMANDS: dict[str, dict[str, type[Method]]] = {
         "distil": Distil,
         "tiny_bert": TinyBert,
         "ensemble": EnsembleDistil,
-        "listwise": NewStudent,
         "linear": LinearFloor,
     },
     "prune": {

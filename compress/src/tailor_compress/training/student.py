@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distils a small student from the teacher's scores.
+"""A small student before its distillation.
 
 A small encoder from random weights stays at the loss of guessing for thousands of queries: it
 has to discover that equal words in query and document matter. Three choices at the start remove
@@ -9,28 +9,16 @@ like), and products that keep the size of what they are given.
 """
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
-
-from tailor_compress.method import Lists
-from tailor_compress.model.forward import logits
-from tailor_compress.training.lists import score_lists
-from tailor_compress.training.loop import Schedule, train
-from tailor_compress.training.losses import listwise, listwise_distillation
 
 # Positions say little to a matcher, and large ones hide the likeness of equal tokens.
 _POSITION_SCALE = 0.25
 # The teacher's two segments nearly coincide; a token has to see on which side its like stands.
 _SEGMENT_SCALE = 0.5
-# Small sequences of a small model: larger rectangles than the teacher's, fewer calls.
-_BUCKET = 64
 
 
 @dataclass(frozen=True)
@@ -41,18 +29,6 @@ class StudentShape:
     hidden: int = 128
     heads: int = 4
     ffn: int = 512
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """The loss: KL to the teacher at ``temperature`` + ``hard`` * listwise.
-
-    ``lists`` is the number of distinct lists that the teacher scores.
-    """
-
-    lists: int
-    temperature: float = 2.0
-    hard: float = 0.2
 
 
 def new_student(
@@ -98,33 +74,3 @@ def new_student(
             nn.init.orthogonal_(attention.query.weight)
             attention.key.weight.copy_(attention.query.weight)
     return student
-
-
-def distil_student(
-    student: BertForSequenceClassification,
-    corpus: Lists,
-    scores: NDArray[np.float32],
-    settings: Distillation,
-    schedule: Schedule,
-    checkpoint: Path,
-) -> float:
-    """Train ``student`` in place on the scored lists and return the seconds it took.
-
-    ``scores`` [lists, candidates] belong to the corpus's first lists; they are shown in a new
-    order in every round.
-    """
-    count, size = len(scores), schedule.lists_per_step
-
-    @cache
-    def order(round_: int) -> NDArray[np.int64]:
-        return np.random.default_rng([schedule.seed, 2, round_]).permutation(count)
-
-    def objective(step: int) -> Tensor:
-        shown = range(step * size, (step + 1) * size)
-        numbers = [int(order(at // count)[at % count]) for at in shown]
-        drawn = [corpus.drawn(number).pairs for number in numbers]
-        found = score_lists(drawn, _BUCKET, lambda batch: logits(student, batch))
-        loss = listwise_distillation(found, torch.from_numpy(scores[numbers]), settings.temperature)
-        return loss + settings.hard * listwise(found)
-
-    return train(student, objective, schedule, checkpoint, "student")
