@@ -66,7 +66,7 @@ std::string QualityText(const std::optional<Quality>& quality) {
 // "int8 34/36": the other products are computed on floats.
 std::string FormatText(const ModelPackage& variant) {
   const Int8Share share = CountInt8(variant);
-  const std::string name(WeightFormatName(MainFormat(variant)));
+  std::string name(WeightFormatName(MainFormat(variant)));
   if (share.int8 == 0 || share.int8 == share.products) return name;
   return absl::StrCat(name, " ", share.int8, "/", share.products);
 }

@@ -282,7 +282,7 @@ void CheckProvenance(const Section& manifest) {
   manifest.String("license");
   manifest.Each("parents", {"id", "role"}, [](const Section& parent) {
     parent.RequiredString("id");
-    parent.OneOf<int>("role", {{"teacher", 0}, {"init", 0}, {"assistant", 0}, {"base", 0}});
+    if (parent.Has("role")) parent.RequiredId("role");  // each method names its own
   });
   manifest.Each("method", {"name", "params", "code_version", "seed", "data_id", "wall_s", "device"},
                 [](const Section& step) { step.RequiredString("name"); });

@@ -148,7 +148,7 @@ TEST(ParseVariantManifestTest, RefusesValuesOutOfRange) {
            {"/reference/scores", json::array()},
            {"/reference/scores", {1.0, "2"}},
            {"/reference/tolerance", -1},
-           {"/parents/0/role", "uncle"},
+           {"/parents/0/role", "Uncle"},
            {"/quality/ndcg10", 1.5},
            {"/quality/ci95", {0.9, 0.95}},
            {"/quality/ci95", {0.9}},
