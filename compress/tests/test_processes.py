@@ -17,7 +17,7 @@ from tailor_compress.ladder.run import divided
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
 
-def test_two_two_processes_are_one_with_all_lists(tmp_path: Path) -> None:
+def test_two_processes_are_one_with_all_lists(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -17,6 +17,7 @@ from tailor_compress.evaluation.claims import Claim, Measured, judged
 from tailor_compress.evaluation.kendall import kendall_tau
 from tailor_compress.evaluation.plot import Point, plot
 from tailor_compress.evaluation.rungs import rungs
+from tailor_compress.evaluation.systems import family_variants
 
 
 def test_kendall_tau_is_scipy_s() -> None:
@@ -129,3 +130,9 @@ def test_a_program_that_is_not_there(finished: Project, tmp_path: Path) -> None:
     shown = finished.run("report", *missing)
     assert shown.exit_code == 1
     assert "build it: `make build-tailor`" in shown.output
+
+
+def test_a_variant_in_two_folders_is_refused(finished: Project, tmp_path: Path) -> None:
+    shutil.copytree(finished.space.family / "student", tmp_path / "student")
+    with pytest.raises(TailorError, match="one folder of the variant student; got"):
+        family_variants(finished.space.family, tmp_path)

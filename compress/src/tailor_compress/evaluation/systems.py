@@ -53,6 +53,15 @@ def family_variants(*families: Path) -> list[Variant]:
             f"no folder with a {MANIFEST}",
             "run `tailor-compress ladder`",
         )
+    folders: dict[str, Path] = {}
+    for one in found:
+        if one.id in folders:
+            raise TailorError(
+                f"one folder of the variant {one.id}",
+                f"{folders[one.id]} and {one.folder}",
+                "delete the one that the recipe no longer means (see `ship`)",
+            )
+        folders[one.id] = one.folder
     return found
 
 
