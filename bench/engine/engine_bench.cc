@@ -103,6 +103,7 @@ Json Answer(Runner& runner, const std::string& line) {
     return {{"outputs", runner.outputs()}};
   }
   std::vector<double> seconds;
+  seconds.reserve(repeats);
   for (int i = 0; i < repeats; ++i) seconds.push_back(runner.Time(batch));
   return {{"seconds", seconds}};
 }

@@ -8,13 +8,12 @@
 namespace tailor::reference {
 namespace {
 
-float ApplyFloat(const Linear& linear, std::span<const float> x, size_t output) {
-  double sum = 0;
+float SumOfFloats(const Linear& linear, std::span<const float> x, size_t output) {
+  double sum = linear.bias[output];
   for (size_t i = 0; i < linear.in; ++i) {
-    const float value = linear.arithmetic == Arithmetic::kBf16 ? RoundToBf16(x[i]) : x[i];
-    sum += static_cast<double>(value) * linear.weight[output * linear.in + i];
+    sum += static_cast<double>(x[i]) * linear.weight[output * linear.in + i];
   }
-  return static_cast<float>(sum + linear.bias[output]);
+  return static_cast<float>(sum);
 }
 
 int32_t SumOfCodes(const Linear& linear, std::span<const int8_t> x, size_t output) {
@@ -52,19 +51,23 @@ std::vector<float> Apply(const Linear& linear, std::span<const float> x, size_t 
   const size_t out = linear.bias.size();
   std::vector<float> y;
   for (size_t r = 0; r < rows; ++r) {
-    const std::span<const float> row = x.subspan(r * linear.in, linear.in);
-    if (linear.arithmetic != Arithmetic::kInt8) {
-      for (size_t o = 0; o < out; ++o) y.push_back(ApplyFloat(linear, row, o));
+    std::vector<float> row(x.begin() + static_cast<int64_t>(r * linear.in),
+                           x.begin() + static_cast<int64_t>((r + 1) * linear.in));
+    if (linear.arithmetic == Arithmetic::kInt8) {
+      const float own_scale = ScaleOf(row);
+      const bool is_static = linear.input_scale > 0 && !std::isnan(own_scale);
+      const float scale = is_static ? linear.input_scale : own_scale;
+      const std::vector<int8_t> codes = Quantize(row, scale);
+      for (size_t o = 0; o < out; ++o) {
+        const auto sum = static_cast<float>(SumOfCodes(linear, codes, o));
+        y.push_back(sum * (scale * linear.scale[o]) + linear.bias[o]);
+      }
       continue;
     }
-    const float own_scale = ScaleOf(row);
-    const bool is_static = linear.input_scale > 0 && !std::isnan(own_scale);
-    const float scale = is_static ? linear.input_scale : own_scale;
-    const std::vector<int8_t> codes = Quantize(row, scale);
-    for (size_t o = 0; o < out; ++o) {
-      const auto sum = static_cast<float>(SumOfCodes(linear, codes, o));
-      y.push_back(sum * (scale * linear.scale[o]) + linear.bias[o]);
+    if (linear.arithmetic == Arithmetic::kBf16) {
+      for (float& value : row) value = RoundToBf16(value);
     }
+    for (size_t o = 0; o < out; ++o) y.push_back(SumOfFloats(linear, row, o));
   }
   return y;
 }
