@@ -165,7 +165,7 @@ TEST_F(BadInputTest, BytesOfTensWithTheLimitsRaised) {
   EXPECT_EQ(response.results_size(), 2);
 }
 
-TEST_F(BadInputTest, ADeadlineThatIsPastRunsNothing) {
+TEST_F(BadInputTest, ADeadlineThatTheMarginUsesUpRunsNothing) {
   ServerConfig config;
   config.reply_margin = std::chrono::seconds(10);  // more than the caller allows
   TestServer server(folder_->path(), config);
@@ -174,9 +174,9 @@ TEST_F(BadInputTest, ADeadlineThatIsPastRunsNothing) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
   const grpc::Status status = server.ranker().Rank(&context, RankRequestOf("q", {"a"}), &response);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  EXPECT_EQ(ErrorInfoOf(status).reason(), "DEADLINE");
-  EXPECT_EQ(server.Metric("tailor_requests_total", "reason=\"deadline\""), 1);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "BUDGET_INFEASIBLE");
+  EXPECT_EQ(server.Metric("tailor_requests_total", "reason=\"budget_infeasible\""), 1);
   EXPECT_EQ(server.Metric("tailor_pairs_total"), busy_before);
 }
 
