@@ -31,7 +31,7 @@ std::string Entry(const std::string& name, const std::string& dtype, const std::
 TEST(ParseSafetensorsHeaderTest, ReadsTensorsInTheOrderOfTheFile) {
   const auto tensors = ParseSafetensorsHeader(
       absl::StrCat("{\"__metadata__\":{\"format\":\"pt\"},", Entry("b", "F32", "[2,3]", "[0,24]"),
-                   ",", Entry("a", "I64", "[]", "[24,32]"), ",",
+                   ",", Entry("a", "F64", "[]", "[24,32]"), ",",
                    Entry("empty", "F16", "[0,4]", "[24,24]"), "}   "),
       32);
   ASSERT_TRUE(tensors.ok()) << tensors.status();

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
+from tailor_compress.device import fast_precision
 from tailor_compress.errors import TailorError
 from tailor_compress.evaluation.scorer import Pair, score_pairs
 from tailor_compress.export.bundle import MASKS
@@ -19,7 +20,7 @@ from tailor_compress.export.variant import MANIFEST, WEIGHTS, read_manifest
 from tailor_compress.linear.scorer import is_linear, load_scorer
 from tailor_compress.model.cut import LayerCut, LayerShape, cut_model
 from tailor_compress.model.formats import products
-from tailor_compress.model.forward import Apply
+from tailor_compress.model.forward import Apply, plain
 from tailor_compress.model.stored import stored_model
 from tailor_compress.pruning.gates import Gates, fold
 from tailor_compress.text import Casing, PairLayout, read_vocabulary
@@ -46,6 +47,16 @@ class Encoder:
         """Return the raw score of each pair."""
         found = score_pairs(self.model, pairs, self.apply, stage)
         return found if found.ndim == 1 else found[:, self.score_index]
+
+    def in_fast_products(self) -> "Encoder":
+        """Return it with float products in the precision that this machine runs faster.
+
+        bf16 products move nDCG@10 by less than .001 and take a third of the time; good enough to
+        say what a method brings, not for the quality of what is shipped.
+        """
+        if self.apply is not plain:
+            return self
+        return replace(self, apply=products(fast_precision()))
 
 
 def _shapes(manifest: Json) -> list[LayerShape]:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from tailor_compress.data.dataset import Dataset
 from tailor_compress.data.views import View
 from tailor_compress.errors import TailorError
-from tailor_compress.evaluation.read_back import layout_of, owner_folder, read_back, weights_key
+from tailor_compress.evaluation.read_back import (
+    Encoder,
+    layout_of,
+    owner_folder,
+    read_back,
+    weights_key,
+)
 from tailor_compress.evaluation.scorer import view_pairs
 from tailor_compress.export.variant import MANIFEST, read_manifest
 
@@ -76,17 +82,22 @@ def variant_scores(
     """Return [queries, 32] scores of a variant's exported weights on one test set.
 
     ``queries`` limits the lists to the first ones. Scores of the same weights, load-time step
-    and set are read from ``cache`` instead of computed.
+    and set are read from ``cache`` instead of computed. What is not shipped is scored in the
+    products that are fast here (see Encoder.in_fast_products).
     """
     wanted = dataset.lists[split][:queries]
     parts = (weights_key(variant.folder, variant.families), dataset.snapshot.splits[split])
-    key = hashlib.sha256(repr((*parts, len(wanted))).encode()).hexdigest()[:16]
+    form = () if variant.ship else ("fast products",)
+    key = hashlib.sha256(repr((*parts, len(wanted), *form)).encode()).hexdigest()[:16]
     path = cache / f"{variant.id}-{split}-{view.name}-{key}.npy"
     if not path.is_file():
         layout = layout_of(owner_folder(variant.folder, variant.families))
         pairs = view_pairs(dataset, split, view, layout)[: wanted.size]
         stage = f"{variant.id} on {split} {view.name}"
-        found = read_back(variant.folder, variant.families).scores(pairs, stage)
+        model = read_back(variant.folder, variant.families)
+        if isinstance(model, Encoder) and not variant.ship:
+            model = model.in_fast_products()
+        found = model.scores(pairs, stage)
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
         np.save(partial, found.astype(np.float64).reshape(wanted.shape))

@@ -100,6 +100,7 @@ class PruneFisher:
     tuning_lists: int = setting(64, "training lists behind the factors; 0 leaves plain masks")
     rearrange: bool = setting(True, "whether layers exchange units by the blocks of the Fisher")
     derived: bool = setting(True, "masks beside the parent's weights; false to store cut weights")
+    format: str = setting("f32", "of the products of a derived variant: f32, bf16, f16 or int8")
 
     def _masks(self, model: BertForSequenceClassification, importance: Gates) -> Gates:
         if self.flops > 0:
@@ -124,7 +125,7 @@ class PruneFisher:
         if self.tuning_lists > 0:
             gates = tune(model, gates, lists[: self.tuning_lists])
         tensors = mask_tensors(gates) if self.derived else {}
-        manifest = {"derive": {"masks": MASKS}} if self.derived else {}
+        manifest = {"derive": {"masks": MASKS, "format": self.format}} if self.derived else {}
         params: dict[str, Any] = {
             **asdict(self),
             "heads": [int((one != 0).sum()) for one in gates.heads],
