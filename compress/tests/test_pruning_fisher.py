@@ -227,7 +227,7 @@ def test_tuning_takes_layers_that_lost_everything() -> None:
 def test_the_method_leaves_masks_that_give_its_model(tmp_path: Path) -> None:
     context = TinyContext(tmp_path / "state.pt", tiny_model())
     made = PruneFisher(flops=0.5, tokens=16, lists=8, tuning_lists=4).make(context)
-    assert dict(made.manifest) == {"derive": {"masks": "masks.safetensors"}}
+    assert dict(made.manifest) == {"derive": {"masks": "masks.safetensors", "format": "f32"}}
     heads, neurons = made.tensors["heads"], made.tensors["neurons"]
     assert heads.shape == (2, 4)
     assert neurons.shape == (2, 24)
