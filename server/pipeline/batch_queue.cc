@@ -2,20 +2,12 @@
 #include "server/pipeline/batch_queue.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
-#include <thread>
 #include <utility>
 
 #include "server/pipeline/refusal.h"
 
 namespace tailor {
-namespace {
-
-// A short pair takes some 50 us from its reservation to its push, with cold caches twice that.
-constexpr auto kLongestTokenizing = std::chrono::microseconds(200);
-
-}  // namespace
 
 BatchQueue::BatchQueue(const QueueOptions& options, const Selector* selector, Recorder* recorder)
     : options_(options),
@@ -38,15 +30,11 @@ QueueLoad BatchQueue::Load(TimePoint now) const {
 }
 
 absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const Judge& judge) {
-  {
-    const MutexLock lock(&mutex_);
-    if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
-    if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
-    ++tokenizing_.requests;
-    tokenizing_.tokens += pending->reserved_tokens;
-    is_one_coming_ = options_.wakes_early;
-  }
-  if (options_.wakes_early) changed_.NotifyOne();
+  const MutexLock lock(&mutex_);
+  if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
+  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
+  ++tokenizing_.requests;
+  tokenizing_.tokens += pending->reserved_tokens;
   return absl::OkStatus();
 }
 
@@ -58,10 +46,7 @@ absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest, TimePoint
     verdict = PushLocked(pending, cheapest, now, judge);
   }
   // Without the lock, or the woken worker would wait for it at once.
-  if (verdict.ok()) {
-    pushes_.fetch_add(1, std::memory_order_release);
-    changed_.NotifyOne();
-  }
+  if (verdict.ok()) changed_.NotifyOne();
   return verdict;
 }
 
@@ -263,26 +248,9 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const std::vector<Taken
 }
 
 bool BatchQueue::WaitForWork() {
-  while (true) {
-    uint32_t seen = 0;
-    {
-      const MutexLock lock(&mutex_);
-      while (items_.empty() && !stopped_ && !is_one_coming_) changed_.Wait(&mutex_);
-      if (stopped_) return false;
-      if (!items_.empty()) return true;
-      is_one_coming_ = false;
-      seen = pushes_.load(std::memory_order_acquire);
-    }
-    AwaitPush(seen);
-  }
-}
-
-void BatchQueue::AwaitPush(uint32_t seen) const {
-  const auto end = std::chrono::steady_clock::now() + kLongestTokenizing;
-  while (pushes_.load(std::memory_order_acquire) == seen &&
-         std::chrono::steady_clock::now() < end) {
-    std::this_thread::yield();
-  }
+  const MutexLock lock(&mutex_);
+  while (items_.empty() && !stopped_) changed_.Wait(&mutex_);
+  return !stopped_;
 }
 
 std::vector<PendingPtr> BatchQueue::Stop() {

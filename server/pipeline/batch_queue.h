@@ -4,8 +4,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -82,10 +80,6 @@ struct QueueOptions {
   double safety = 1;
   Duration reply_margin{};
   std::vector<int> num_outputs;  // of a row, one a variant
-  // An idle worker wakes when a request is reserved and spins while it is tokenised, which hides
-  // its wake-up (some 100 us on an idle virtual machine). Not where it would take the tokeniser's
-  // core.
-  bool wakes_early = false;
 };
 
 // Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
@@ -114,8 +108,7 @@ class BatchQueue {
   std::vector<PendingPtr> Complete(int worker, const std::vector<TakenRows>& taken, bool ok,
                                    Duration engine_time);
 
-  // Blocks until there is something to cut; false when the queue was stopped. Callers must accept
-  // that another worker was faster.
+  // Blocks until there is something to cut; false when the queue was stopped.
   bool WaitForWork();
   // Takes everything out; the caller answers it. What is pushed later is refused.
   std::vector<PendingPtr> Stop();
@@ -128,8 +121,6 @@ class BatchQueue {
   // Enough to see what a choice does to others; a longer look ahead only costs time.
   static constexpr size_t kMaxSnapshot = 256;
 
-  // Spins until something is pushed after `seen`, or for about as long as tokenising takes.
-  void AwaitPush(uint32_t seen) const;
   absl::Status PushLocked(const PendingPtr& pending, int cheapest, TimePoint now,
                           const Judge& judge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -166,8 +157,6 @@ class BatchQueue {
   std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
   std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_one_coming_ ABSL_GUARDED_BY(mutex_) = false;  // reserved since a worker last looked
-  std::atomic<uint32_t> pushes_ = 0;
 };
 
 }  // namespace tailor

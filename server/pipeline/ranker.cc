@@ -127,8 +127,7 @@ class Pipeline final : public SteppedRanker {
                          .num_workers = static_cast<int>(input.backends.size()),
                          .safety = options_.safety,
                          .reply_margin = options_.reply_margin,
-                         .num_outputs = NumOutputsOf(served_),
-                         .wakes_early = input.has_threads && AvailableCores() > 1},
+                         .num_outputs = NumOutputsOf(served_)},
             selector_.get(), recorder_)),
         choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
         has_threads_(input.has_threads) {
