@@ -104,8 +104,10 @@ def _figures(
         if id_ in systems and "ms_32x64" in row
     }
     by_query = {id_: list_metrics(one).ndcg10 for id_, one in scores.items()}
+    shipped = {one.id for one in variants if one.ship}
     # Before the engine has measured anything, operations stand for time.
-    ladder = rungs(timed or {id_: row["flops"] for id_, row in systems.items()}, by_query)
+    paces = timed or {id_: row["flops"] for id_, row in systems.items()}
+    ladder = rungs({id_: pace for id_, pace in paces.items() if id_ in shipped}, by_query)
     found = Measured(by_query, timed)
     return {
         "systems": systems,
