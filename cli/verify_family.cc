@@ -7,23 +7,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/single_variant.h"
 
 #include "base/status_macros.h"
-#include "engine/backend_factory.h"
 
 namespace tailor {
 namespace {
 
 absl::StatusOr<ReferenceCheck> Verify(const ModelPackage& package, const Tokenizer& tokenizer,
                                       ReferenceChecker& checker) {
-  BackendOptions options;
-  options.limits.max_sequence_tokens =
-      std::min(package.task.max_tokens, package.config.max_positions);
-  options.limits.max_tokens =
-      std::max(options.limits.max_tokens, options.limits.max_sequence_tokens);
-  TAILOR_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, CreateBackend(options));
-  TAILOR_ASSIGN_OR_RETURN(const LoadedCut loaded, backend->Load(package));
-  return checker.Run(package, tokenizer, std::numeric_limits<int>::max(), loaded, *backend);
+  TAILOR_ASSIGN_OR_RETURN(const SingleVariant variant, LoadSingleVariant(package, {}));
+  return checker.Run(package, tokenizer, std::numeric_limits<int>::max(), variant.loaded,
+                     *variant.backend);
 }
 
 std::string Describe(const VerifiedVariant& variant) {

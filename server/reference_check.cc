@@ -14,6 +14,7 @@
 #include "engine/model/json_text.h"
 #include "engine/model/model_folder.h"
 #include "engine/model/sha256.h"
+#include "server/pair_scorer.h"
 
 namespace tailor {
 namespace {
@@ -26,44 +27,6 @@ absl::Status Bad(const std::string& text) { return absl::InvalidArgumentError(te
 size_t Spread(size_t i, size_t count, size_t size) {
   return count == 1 ? 0 : i * (size - 1) / (count - 1);
 }
-
-// Sequences that wait for a batch, and the pair of each.
-class PairBatch {
- public:
-  bool empty() const { return pairs_.empty(); }
-  bool Fits(size_t tokens, const BatchLimits& limits) const {
-    return batch_.num_tokens() + static_cast<int>(tokens) <= limits.max_tokens &&
-           batch_.num_sequences() < limits.max_sequences;
-  }
-  void Add(size_t pair, std::span<const int32_t> ids, std::span<const int32_t> types) {
-    batch_.Append(ids, types);
-    pairs_.push_back(pair);
-  }
-
-  // Runs what was added and compares it; empty afterwards.
-  absl::Status Flush(const ModelPackage& package, const LoadedCut& loaded, Backend& backend,
-                     ReferenceCheck* check) {
-    const size_t width = static_cast<size_t>(loaded.num_outputs);
-    std::vector<float> outputs(pairs_.size() * width);
-    TAILOR_RETURN_IF_ERROR(backend.Run(loaded.cut, batch_, outputs));
-    const auto score_index = static_cast<size_t>(package.task.score_index);
-    for (size_t i = 0; i < pairs_.size(); ++i) {
-      const double expected = package.reference->scores[pairs_[i]];
-      const double difference = std::abs(outputs[i * width + score_index] - expected);
-      ++check->pairs;
-      if (difference < check->max_difference && check->worst_line > 0) continue;
-      check->max_difference = difference;
-      check->worst_line = static_cast<int>(pairs_[i]) + 1;
-    }
-    batch_.Clear();
-    pairs_.clear();
-    return absl::OkStatus();
-  }
-
- private:
-  Batch batch_;
-  std::vector<size_t> pairs_;
-};
 
 }  // namespace
 
@@ -131,29 +94,26 @@ absl::StatusOr<ReferenceCheck> ReferenceChecker::Run(const ModelPackage& package
                                                      const Tokenizer& tokenizer, int max_pairs,
                                                      const LoadedCut& loaded, Backend& backend) {
   TAILOR_ASSIGN_OR_RETURN(const std::vector<Pair>* pairs, Find(*package.reference));
-  const BatchLimits& limits = backend.info().limits;
-  const int max_tokens = package.task.max_tokens;
   const size_t count = std::min(static_cast<size_t>(max_pairs), pairs->size());
-  ReferenceCheck check;
-  check.tolerance = package.reference->tolerance;
-  PairBatch batch;
-  std::vector<int32_t> ids;
-  std::vector<int32_t> types;
+  PairScorer scorer(package.task, tokenizer, loaded, backend);
+  std::vector<size_t> taken;
   for (size_t i = 0; i < count; ++i) {
     const size_t number = Spread(i, count, pairs->size());
-    const Pair& pair = (*pairs)[number];
-    const EncodedText query = tokenizer.EncodeText(pair.query);
-    const EncodedText document =
-        tokenizer.EncodeText(pair.document, DocumentTokenLimit(query, max_tokens));
-    tokenizer.AssemblePair(query, document, max_tokens, &ids, &types);
-    // Cut to a backend's smaller limit it would be another pair.
-    if (ids.size() > static_cast<size_t>(limits.max_sequence_tokens)) continue;
-    if (!batch.Fits(ids.size(), limits)) {
-      TAILOR_RETURN_IF_ERROR(batch.Flush(package, loaded, backend, &check));
-    }
-    batch.Add(number, ids, types);
+    scorer.SetQuery((*pairs)[number].query);
+    TAILOR_ASSIGN_OR_RETURN(const bool fits, scorer.Add((*pairs)[number].document));
+    if (fits) taken.push_back(number);
   }
-  if (!batch.empty()) TAILOR_RETURN_IF_ERROR(batch.Flush(package, loaded, backend, &check));
+  TAILOR_RETURN_IF_ERROR(scorer.Flush());
+  ReferenceCheck check;
+  check.tolerance = package.reference->tolerance;
+  for (size_t i = 0; i < taken.size(); ++i) {
+    const double expected = package.reference->scores[taken[i]];
+    const double difference = std::abs(scorer.scores()[i] - expected);
+    ++check.pairs;
+    if (difference < check.max_difference && check.worst_line > 0) continue;
+    check.max_difference = difference;
+    check.worst_line = static_cast<int>(taken[i]) + 1;
+  }
   return check;
 }
 
