@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 from tailor_compress.data.views import VIEWS
 from tailor_compress.evaluation.metrics import list_metrics
-from tailor_compress.evaluation.systems import family_variants, variant_scores
+from tailor_compress.evaluation.systems import Scores, family_variants
 from tailor_compress.export.variant import sha256_file
 
 FLOAT_VARIANTS = ("student", "teacher")
@@ -115,7 +115,7 @@ def test_folder_reloads_in_transformers_with_the_same_scores(
     assert next(model.parameters()).dtype == torch.float32
     view, seed = VIEWS["E"], dataset.snapshot.seed
     (entry,) = [v for v in family_variants(space.family, space.tried) if v.id == variant]
-    expected = variant_scores(entry, dataset, "test", view, space.scores)
+    expected = Scores(dataset, "test", space.scores).of(entry, view)
     for row, candidates in list(enumerate(dataset.lists["test"].tolist()))[:3]:
         query = view.query(dataset.items[candidates[0]].synopsis, seed)
         documents = [view.document(dataset.items[i].paragraphs) for i in candidates]
@@ -136,7 +136,7 @@ def test_quality_is_that_of_the_exported_weights(finished: Project, tmp_path: Pa
     space = finished.space
     dataset = space.dataset()
     for variant in family_variants(space.family, space.tried):
-        scores = variant_scores(variant, dataset, "test", VIEWS["B"], tmp_path)
+        scores = Scores(dataset, "test", tmp_path).of(variant, VIEWS["B"])
         stated = manifest(finished, variant.id)["quality"]
         assert stated["ndcg10"] == pytest.approx(list_metrics(scores).ndcg10.mean(), abs=6e-5)
         assert stated["n"] == len(dataset.lists["test"])
@@ -147,7 +147,7 @@ def test_bf16_rounds_and_stays_near(finished: Project, tmp_path: Path) -> None:
     dataset = finished.space.dataset()
     by_id = {v.id: v for v in family_variants(finished.space.family, finished.space.tried)}
     exact, rounded = (
-        variant_scores(by_id[name], dataset, "dev", VIEWS["B"], tmp_path)
+        Scores(dataset, "dev", tmp_path).of(by_id[name], VIEWS["B"])
         for name in ("teacher", "teacher-bf16")
     )
     assert not np.array_equal(exact, rounded)

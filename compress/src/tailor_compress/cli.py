@@ -33,6 +33,7 @@ from tailor_compress.training.processes import join_processes, leave_processes, 
 from tailor_compress.workspace import Workspace
 
 _RECIPE = Path("models/packages/recipe.yaml")
+_PROGRAM_HELP = "Score with this program, as a server would, instead of with PyTorch."
 _LISTS_HELP = "Read unpacked Packages and Translation-en from this folder instead of using apt."
 
 
@@ -164,6 +165,7 @@ def _states(states: list[State]) -> str:
 @click.option("--list", "list_", is_flag=True, help="Show the state of each stage and stop.")
 @click.option("--adopt", multiple=True, help="Take a stage's present result as up to date.")
 @click.option("--evaluate/--no-evaluate", default=True, help="Measure the variants at the end.")
+@click.option("--tailor", type=click.Path(path_type=Path), help=_PROGRAM_HELP)
 @_command
 def ladder(
     space: Workspace,
@@ -172,6 +174,7 @@ def ladder(
     list_: bool,
     adopt: tuple[str, ...],
     evaluate: bool,
+    tailor: Path | None,
 ) -> None:
     """Make a whole family: the stages of RECIPE in order, skipping what is up to date.
 
@@ -192,7 +195,8 @@ def ladder(
     if rank() == 0:
         click.echo(_states([run.state(stage) for stage in run.stages]))
         if evaluate:
-            click.echo(ladder_table(evaluate_family(space, space.recipe.evaluation.sets, "test")))
+            sets = space.recipe.evaluation.sets
+            click.echo(ladder_table(evaluate_family(space, sets, "test", tailor)))
 
 
 @main.command()
@@ -206,16 +210,19 @@ def export(space: Workspace, variants: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--sets", help="Sets, with commas; those of the recipe by default, B is always in.")
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True)
+@click.option("--tailor", type=click.Path(path_type=Path), help=_PROGRAM_HELP)
 @_command
-def evaluate(space: Workspace, sets: str | None, split: str) -> None:
+def evaluate(space: Workspace, sets: str | None, split: str, tailor: Path | None) -> None:
     """Measure every variant, BM25 and chance; write report and qualities, print the tables."""
     chosen = space.recipe.evaluation.sets if sets is None else sets.split(",")
-    click.echo(markdown(evaluate_family(space, chosen, split)))
+    click.echo(markdown(evaluate_family(space, chosen, split, tailor)))
 
 
 @main.command()
 @click.option(
-    "--tailor", type=click.Path(path_type=Path), help="Measure the variants with this program."
+    "--tailor",
+    type=click.Path(path_type=Path),
+    help="Measure with this program what each variant costs.",
 )
 @click.option("--serve-option", "options", multiple=True, help="Flag of `tailor serve`.")
 @click.option(

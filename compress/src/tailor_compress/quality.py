@@ -18,7 +18,7 @@ from tailor_compress.evaluation.ladder_page import ladder_page, ladder_table, pl
 from tailor_compress.evaluation.metrics import Floats, list_metrics
 from tailor_compress.evaluation.report import QUALITY_SET, make_report, quality
 from tailor_compress.evaluation.rungs import rungs
-from tailor_compress.evaluation.systems import Variant, family_variants, variant_scores
+from tailor_compress.evaluation.systems import Scores, Variant, family_variants
 from tailor_compress.export.files import write_replacing
 from tailor_compress.export.variant import MANIFEST, read_manifest, write_json
 from tailor_compress.recipe import Recipe
@@ -48,24 +48,25 @@ def _order(sets: Sequence[str]) -> list[str]:
     return sorted(set(sets) | {QUALITY_SET}, key=lambda name: (name != QUALITY_SET, name))
 
 
-def evaluate(space: Workspace, sets: Sequence[str], split: str) -> dict[str, Any]:
+def evaluate(
+    space: Workspace, sets: Sequence[str], split: str, tailor: Path | None = None
+) -> dict[str, Any]:
     """Score every variant on ``sets`` (B always), write the report and, for test, the qualities.
 
-    Returns the report. Qualities are written from the test split only: dev is for choosing.
+    ``tailor`` is the program that scores, PyTorch without it. Returns the report. Qualities are
+    written from the test split only: dev is for choosing.
     """
     dataset: Dataset = space.dataset()
     queries = space.recipe.evaluation.queries
     variants = family_variants(space.family, space.tried)
+    system = Scores(dataset, split, space.scores, queries, tailor)
     scores: dict[str, dict[str, Floats]] = {}
     for name in _order(sets):
         view = VIEWS[name]
         scores[name] = {
             "random": random_scores(dataset, split)[:queries],
             "bm25": bm25_scores(dataset, split, view)[:queries],
-            **{
-                one.id: variant_scores(one, dataset, split, view, space.scores, queries)
-                for one in variants
-            },
+            **{one.id: system.of(one, view) for one in variants},
         }
     ordered = {name: scores[name] for name in VIEWS if name in scores}
     teacher = teacher_of(space.recipe)

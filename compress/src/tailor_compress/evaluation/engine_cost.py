@@ -5,8 +5,6 @@ All variants, shipped or only tried, are put into one family folder for it.
 """
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.engine_family import link_family, require_program
 from tailor_compress.evaluation.systems import Variant
-from tailor_compress.export.reference import PAIRS
 from tailor_compress.export.trained import device_name
 
 COSTS = "costs.json"
@@ -27,27 +25,6 @@ _READY_S, _STOP_S, _POLL_S = 600.0, 60.0, 0.1
 _MS_PER_S = 1e3
 # Pairs and tokens of a pair of the batch whose throughput is stated.
 _PAIRS, _TOKENS = 32, 64
-
-
-def _link_family(variants: Sequence[Variant], folder: Path) -> None:
-    """Fill ``folder`` with hard links to the variants' files; the server refuses symbolic ones."""
-    sources = [variant.folder for variant in variants]
-    for source in sources:
-        target = folder / source.name
-        target.mkdir(parents=True)
-        for path in source.iterdir():
-            if path.is_file():
-                _link(path, target / path.name)
-    pairs = variants[0].families[0] / PAIRS
-    if pairs.is_file():
-        _link(pairs, folder / PAIRS)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _get(port: int, path: str) -> bytes | None:
@@ -96,11 +73,10 @@ def measure(tailor: Path, variants: Sequence[Variant], options: Sequence[str]) -
     ``options`` are further flags of the server (threads, instruction set). Raises TailorError
     when the program is not there or does not start.
     """
-    if not tailor.is_file():
-        raise TailorError(f"the program {tailor}", "none", "build it: `make build-tailor`")
+    require_program(tailor)
     with tempfile.TemporaryDirectory(dir=variants[0].families[-1].parent) as place:
         folder, log, ports = Path(place) / "family", Path(place) / "log", Path(place) / "ports"
-        _link_family(variants, folder)
+        link_family([one.folder for one in variants], variants[0].families[0], folder)
         command = [str(tailor), "serve", "--family", str(folder), "--port-file", str(ports)]
         command += ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", *options]
         with log.open("wb") as out:

@@ -2,6 +2,8 @@
 """Everything exported that can rank a test set: shipped variants and those only tried."""
 
 import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from tailor_compress.data.dataset import Dataset
 from tailor_compress.data.views import View
 from tailor_compress.errors import TailorError
+from tailor_compress.evaluation.engine_scores import EngineScorer, TextList
 from tailor_compress.evaluation.read_back import (
     Encoder,
     layout_of,
@@ -71,36 +74,71 @@ def family_variants(*families: Path) -> list[Variant]:
     return found
 
 
-def variant_scores(
-    variant: Variant,
-    dataset: Dataset,
-    split: str,
-    view: View,
-    cache: Path,
-    queries: int | None = None,
-) -> Floats:
-    """Return [queries, 32] scores of a variant's exported weights on one test set.
+def view_texts(dataset: Dataset, split: str, view: View, count: int) -> Iterator[TextList]:
+    """Yield the first ``count`` lists of one test set as texts, the right document first."""
+    items, seed = dataset.items, dataset.snapshot.seed
+    for row in dataset.lists[split][:count].tolist():
+        documents = [view.document(items[i].paragraphs) for i in row]
+        yield view.query(items[row[0]].synopsis, seed), documents
 
-    ``queries`` limits the lists to the first ones. Scores of the same weights, load-time step
-    and set are read from ``cache`` instead of computed. What is not shipped is scored in the
-    products that are fast here (see Encoder.in_fast_products).
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of variants on the test sets of a split, kept in ``cache``.
+
+    ``queries`` limits the lists to the first ones. With ``tailor``, the C++ program computes what
+    is missing, as a server would score it. Without it PyTorch does, what is not shipped in the
+    products that are fast here (see Encoder.in_fast_products); scores of the engine that are in
+    the cache come first even then.
     """
-    wanted = dataset.lists[split][:queries]
-    parts = (weights_key(variant.folder, variant.families), dataset.snapshot.splits[split])
-    form = () if variant.ship else ("fast products",)
-    key = hashlib.sha256(repr((*parts, len(wanted), *form)).encode()).hexdigest()[:16]
-    path = cache / f"{variant.id}-{split}-{view.name}-{key}.npy"
-    if not path.is_file():
+
+    dataset: Dataset
+    split: str
+    cache: Path
+    queries: int | None = None
+    tailor: Path | None = None
+
+    def _path(self, variant: Variant, view: View, form: Sequence[str]) -> Path:
+        key = weights_key(variant.folder, variant.families)
+        parts = (key, self.dataset.snapshot.splits[self.split], self._count, *form)
+        digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return self.cache / f"{variant.id}-{self.split}-{view.name}-{digest}.npy"
+
+    @property
+    def _count(self) -> int:
+        return len(self.dataset.lists[self.split][: self.queries])
+
+    def of(self, variant: Variant, view: View) -> Floats:
+        """Return [queries, 32] scores of a variant's exported weights."""
+        by_engine = self._path(variant, view, ["engine"])
+        by_torch = self._path(variant, view, [] if variant.ship else ["fast products"])
+        path = by_engine if self.tailor or by_engine.is_file() else by_torch
+        if not path.is_file():
+            stage = f"{variant.id} on {self.split} {view.name}"
+            self.cache.mkdir(parents=True, exist_ok=True)
+            found = (
+                self._by_torch(variant, view, stage)
+                if self.tailor is None
+                else self._by_engine(self.tailor, variant, view, stage)
+            )
+            partial = path.with_suffix(".partial.npy")
+            np.save(partial, found.reshape(self._count, -1))
+            partial.replace(path)
+        loaded: Floats = np.load(path)
+        return loaded
+
+    def _by_engine(self, tailor: Path, variant: Variant, view: View, stage: str) -> Floats:
+        owner = owner_folder(variant.folder, variant.families)
+        texts = view_texts(self.dataset, self.split, view, self._count)
+        with tempfile.TemporaryDirectory(dir=self.cache) as place:
+            engine = EngineScorer(tailor, Path(place))
+            return engine.scores(variant.folder, owner, texts, self._count, stage)
+
+    def _by_torch(self, variant: Variant, view: View, stage: str) -> Floats:
         layout = layout_of(owner_folder(variant.folder, variant.families))
-        pairs = view_pairs(dataset, split, view, layout)[: wanted.size]
-        stage = f"{variant.id} on {split} {view.name}"
+        size = self.dataset.lists[self.split].shape[1]
+        pairs = view_pairs(self.dataset, self.split, view, layout)[: self._count * size]
         model = read_back(variant.folder, variant.families)
         if isinstance(model, Encoder) and not variant.ship:
             model = model.in_fast_products()
-        found = model.scores(pairs, stage)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, found.astype(np.float64).reshape(wanted.shape))
-        partial.replace(path)
-    loaded: Floats = np.load(path)
-    return loaded
+        return model.scores(pairs, stage).astype(np.float64)
