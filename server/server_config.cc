@@ -16,6 +16,7 @@
 
 #include "base/nearest_name.h"
 #include "base/status_macros.h"
+#include "server/pipeline/policies/registry.h"
 
 namespace tailor {
 namespace {
@@ -307,11 +308,7 @@ absl::Status CheckConfig(const ServerConfig& config) {
         "max-document-bytes: expected at most max-message-bytes, ",
         FormatBytes(config.max_message_bytes), ", got ", FormatBytes(config.max_document_bytes)));
   }
-  if (config.policy != "tailored" && !config.policy.starts_with("fixed:")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("policy: expected tailored or fixed:ID, got \"", config.policy, "\""));
-  }
-  return absl::OkStatus();
+  return CheckPolicyName(config.policy);
 }
 
 }  // namespace tailor

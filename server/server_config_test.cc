@@ -126,7 +126,7 @@ TEST_F(ConfigTest, CombinationsAreChecked) {
   EXPECT_FALSE(CheckConfig(config).ok());
   config.max_document_bytes = 1;
   config.policy = "fastest";
-  EXPECT_THAT(std::string(CheckConfig(config).message()), HasSubstr("tailored or fixed:ID"));
+  EXPECT_THAT(std::string(CheckConfig(config).message()), HasSubstr("tailored, fixed:VARIANT"));
 }
 
 // The document is made from the table: `tailor serve --print-config-docs > docs/configuration.md`.

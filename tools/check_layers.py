@@ -32,9 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "server/text": {"base"},
     "server/telemetry": {"base"},
     "server/pipeline": _PIPELINE_BELOW - {"server/pipeline"},
+    "server/pipeline/policies": _PIPELINE_BELOW,
     "server/rpc": _PIPELINE_BELOW,
     "server/http": _PIPELINE_BELOW,
-    "server": _PIPELINE_BELOW | {"engine", "server/rpc", "server/http"},
+    "server": _PIPELINE_BELOW
+    | {"engine", "server/pipeline/policies", "server/rpc", "server/http"},
     "client": {"base"},
 }
 # Tops of the graph: they may include anything, and only tests include tests.

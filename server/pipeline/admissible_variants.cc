@@ -79,12 +79,12 @@ absl::StatusOr<VariantSet> AdmissibleVariants(const Request& request,
     if (pinned == served.end()) return UnknownVariant(request.variant, served);
     candidates = OneVariant(static_cast<int>(pinned - served.begin()));
   }
-  if (candidates == 0) {
+  if (candidates.none()) {
     return MakeRefusal({.refusal = Refusal::kQualityInfeasible},
                        "variant: expected a pin, since no variant's quality is known");
   }
-  VariantSet with_output = 0;
-  VariantSet good_enough = 0;
+  VariantSet with_output;
+  VariantSet good_enough;
   double best = 0;
   for (size_t i = 0; i < served.size(); ++i) {
     const int index = static_cast<int>(i);
@@ -94,11 +94,11 @@ absl::StatusOr<VariantSet> AdmissibleVariants(const Request& request,
     best = std::max(best, quality);
     if (quality >= request.min_quality) good_enough |= OneVariant(index);
   }
-  if (with_output == 0) {
+  if (with_output.none()) {
     return UnsupportedOutput(request.kind,
                              request.variant.empty() ? "the family" : request.variant);
   }
-  if (good_enough == 0) return TooGood(request.min_quality, best);
+  if (good_enough.none()) return TooGood(request.min_quality, best);
   return good_enough;
 }
 

@@ -25,8 +25,8 @@ struct Demand {
   TimePoint arrival;
   TimePoint deadline;
   int priority = 0;
-  VariantSet admissible = 0;
-  VariantSet any_quality = 0;  // what would be admissible without a minimum quality
+  VariantSet admissible;
+  VariantSet any_quality;  // what would be admissible without a minimum quality
   WorkShape work;
   Duration spent{};  // before it could be queued, load apart
 };

@@ -9,10 +9,10 @@
 
 namespace tailor {
 
-BatchQueue::BatchQueue(const QueueOptions& options, const Selector* selector, Recorder* recorder)
+BatchQueue::BatchQueue(const QueueOptions& options, Selector* selector, Recorder* recorder)
     : options_(options),
-      selector_(selector),
       recorder_(recorder),
+      selector_(selector),
       busy_until_(static_cast<size_t>(options.num_workers)) {}
 
 QueueLoad BatchQueue::Load(TimePoint now) const {
@@ -38,19 +38,21 @@ absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const J
   return absl::OkStatus();
 }
 
-absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest, TimePoint now,
+absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest,
+                              std::span<const VariantState> variants, TimePoint now,
                               const Judge& judge) {
   absl::Status verdict;
   {
     const MutexLock lock(&mutex_);
-    verdict = PushLocked(pending, cheapest, now, judge);
+    verdict = PushLocked(pending, cheapest, variants, now, judge);
   }
   // Without the lock, or the woken worker would wait for it at once.
   if (verdict.ok()) changed_.NotifyOne();
   return verdict;
 }
 
-absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest, TimePoint now,
+absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
+                                    std::span<const VariantState> variants, TimePoint now,
                                     const Judge& judge) {
   const Request& request = pending->request;
   --tokenizing_.requests;
@@ -65,7 +67,8 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest, Tim
   pending->pushed = now;
   pending->sequence = next_sequence_++;
   QueueItem item{.pending = pending, .entry = {}};
-  item.entry = {.arrival = request.arrival,
+  item.entry = {.id = pending->sequence,
+                .arrival = request.arrival,
                 .deadline = request.deadline - options_.reply_margin,
                 .priority = request.priority,
                 .is_pinned = !request.variant.empty(),
@@ -74,7 +77,9 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest, Tim
                 .total = pending->encoded.work,
                 .waiting = pending->encoded.work,
                 .lengths = pending->encoded.lengths};
-  CountWaiting(request.priority, 1, item.entry.waiting.tokens);
+  item.entry.assigned = selector_->OnArrival(item.entry, variants, now);
+  idle_until_.reset();
+  CountWaiting(request.priority, 1, item.entry.waiting, 1);
   items_.emplace(QueueKey{item.entry.deadline, request.priority, pending->sequence},
                  std::move(item));
   return absl::OkStatus();
@@ -85,15 +90,18 @@ QueueItems::iterator BatchQueue::Find(const PendingRequest& pending) {
                               pending.request.priority, pending.sequence});
 }
 
-void BatchQueue::CountWaiting(int priority, int requests, int64_t tokens) {
+void BatchQueue::CountWaiting(int priority, int requests, const WorkShape& work, int sign) {
   QueueTotals& totals = waiting_[static_cast<size_t>(priority)];
-  totals.requests += requests;
-  totals.tokens += tokens;
+  totals.requests += requests * sign;
+  totals.tokens += work.tokens * sign;
+  waiting_work_.rows += work.rows * sign;
+  waiting_work_.tokens += work.tokens * sign;
+  waiting_work_.squares += work.squares * sign;
   recorder_->SetQueue(priority, totals.requests, totals.tokens);
 }
 
 void BatchQueue::Remove(QueueItems::iterator item) {
-  CountWaiting(item->second.entry.priority, -1, -item->second.entry.waiting.tokens);
+  CountWaiting(item->second.entry.priority, 1, item->second.entry.waiting, -1);
   items_.erase(item);
 }
 
@@ -118,14 +126,24 @@ void BatchQueue::DropExpired(TimePoint now, std::vector<PendingPtr>* expired) {
 QueueSnapshot BatchQueue::TakeSnapshot() {
   entries_.clear();
   chosen_from_.clear();
+  QueueTail tail{.requests = 0, .waiting = waiting_work_, .last_deadline = {}};
   for (auto item = items_.begin(); item != items_.end() && entries_.size() < kMaxSnapshot; ++item) {
-    entries_.push_back(item->second.entry);
+    const QueueEntry& entry = item->second.entry;
+    entries_.push_back(entry);
     chosen_from_.push_back(item);
+    tail.waiting.rows -= entry.waiting.rows;
+    tail.waiting.tokens -= entry.waiting.tokens;
+    tail.waiting.squares -= entry.waiting.squares;
+  }
+  if (!items_.empty()) {
+    tail.requests = static_cast<int>(items_.size() - entries_.size());
+    tail.last_deadline = items_.rbegin()->second.entry.deadline;
   }
   return {.entries = entries_,
           .limits = options_.limits,
           .num_workers = options_.num_workers,
-          .safety = options_.safety};
+          .safety = options_.safety,
+          .tail = tail};
 }
 
 bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants) {
@@ -135,7 +153,8 @@ bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const Varia
     PendingRequest& pending = *chosen_from_[static_cast<size_t>(index)]->second.pending;
     const bool is_bound = pending.variant >= 0 && !entry.is_pinned;
     if (!is_bound || pending.rows_taken != pending.rows_done) continue;
-    CountWaiting(entry.priority, 0, entry.total.tokens - entry.waiting.tokens);
+    CountWaiting(entry.priority, 0, entry.waiting, -1);
+    CountWaiting(entry.priority, 0, entry.total, 1);
     pending.variant = -1;
     pending.rows_taken = 0;
     pending.rows_done = 0;
@@ -169,6 +188,7 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, Tim
     Take(chosen_from_[static_cast<size_t>(portion.entry)], portion.rows, snapshot, variants, now,
          &batch);
   }
+  idle_until_ = batch.selection.wait_until;
   if (batch.selection.variant >= 0) {
     busy_until_[static_cast<size_t>(worker)] = now + FromSeconds(batch.selection.predicted_seconds);
   }
@@ -210,16 +230,16 @@ void BatchQueue::Take(QueueItems::iterator item, int rows, const QueueSnapshot& 
                   .rows = rows,
                   .first_token = pending.tokens_taken};
   if (pending.variant < 0) Bind(entry, batch->selection, snapshot, variants, now, &taken);
-  int64_t tokens = 0;
+  WorkShape work;
   for (int i = 0; i < rows; ++i) {
     const int32_t length = entry.lengths[static_cast<size_t>(i)];
-    tokens += length;
+    work.Add(length);
     entry.waiting.Remove(length);
     batch->work.Add(length);
   }
-  CountWaiting(entry.priority, 0, -tokens);
+  CountWaiting(entry.priority, 0, work, -1);
   pending.rows_taken += rows;
-  pending.tokens_taken += static_cast<size_t>(tokens);
+  pending.tokens_taken += static_cast<size_t>(work.tokens);
   entry.lengths = entry.lengths.subspan(static_cast<size_t>(rows));
   // All of a request runs with the same variant, or its scores could not be compared.
   entry.admissible = OneVariant(variant);
@@ -228,12 +248,16 @@ void BatchQueue::Take(QueueItems::iterator item, int rows, const QueueSnapshot& 
   if (entry.lengths.empty()) Remove(item);
 }
 
-std::vector<PendingPtr> BatchQueue::Complete(int worker, const std::vector<TakenRows>& taken,
-                                             bool ok, Duration engine_time) {
+std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, bool ok,
+                                             Duration engine_time, TimePoint now) {
   std::vector<PendingPtr> ended;
+  BatchOutcome outcome{.variant = batch.selection.variant,
+                       .work = batch.work,
+                       .predicted_seconds = batch.selection.predicted_seconds,
+                       .seconds = ToSeconds(engine_time)};
   const MutexLock lock(&mutex_);
   busy_until_[static_cast<size_t>(worker)] = TimePoint();
-  for (const TakenRows& rows : taken) {
+  for (const TakenRows& rows : batch.taken) {
     PendingRequest& pending = *rows.pending;
     pending.rows_done += rows.rows;
     if (pending.place == PendingRequest::Place::kEnded) continue;
@@ -243,14 +267,31 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const std::vector<Taken
     if (const auto item = Find(pending); item != items_.end()) Remove(item);
     pending.place = PendingRequest::Place::kEnded;
     ended.push_back(rows.pending);
+    ++outcome.completed;
+    if (pending.request.deadline - options_.reply_margin < now) ++outcome.late;
   }
+  if (ok) selector_->OnBatchDone(outcome, now);
   return ended;
 }
 
-bool BatchQueue::WaitForWork() {
+bool BatchQueue::WaitForWork(const Clock& clock) {
   const MutexLock lock(&mutex_);
-  while (items_.empty() && !stopped_) changed_.Wait(&mutex_);
+  while (!stopped_) {
+    if (items_.empty()) {
+      changed_.Wait(&mutex_);
+      continue;
+    }
+    if (!idle_until_) break;
+    const Duration left = *idle_until_ - clock.Now();
+    if (left <= Duration::zero()) break;
+    changed_.WaitFor(&mutex_, left);
+  }
   return !stopped_;
+}
+
+std::optional<TimePoint> BatchQueue::IdleUntil() const {
+  const MutexLock lock(&mutex_);
+  return items_.empty() ? std::nullopt : idle_until_;
 }
 
 std::vector<PendingPtr> BatchQueue::Stop() {

@@ -87,14 +87,15 @@ class BatchQueue {
  public:
   using Judge = std::function<absl::Status(const QueueLoad&)>;
 
-  // `selector` and `recorder` outlive it.
-  BatchQueue(const QueueOptions& options, const Selector* selector, Recorder* recorder);
+  // `selector` and `recorder` outlive it; the selector is called under the queue's lock.
+  BatchQueue(const QueueOptions& options, Selector* selector, Recorder* recorder);
 
   // Counts a request that will be tokenised, unless `judge` refuses.
   absl::Status Reserve(PendingRequest* pending, TimePoint now, const Judge& judge);
   // Queues it unless `judge` refuses or it was cancelled meanwhile; the reservation ends either
   // way. After a refusal the request is the caller's to answer.
-  absl::Status Push(const PendingPtr& pending, int cheapest, TimePoint now, const Judge& judge);
+  absl::Status Push(const PendingPtr& pending, int cheapest, std::span<const VariantState> variants,
+                    TimePoint now, const Judge& judge);
 
   // True when the request was taken out and is the caller's to answer. False when it has ended, or
   // is being tokenised: then Push refuses it.
@@ -105,11 +106,13 @@ class BatchQueue {
 
   // The worker is free; counts the rows as done and the time as theirs. Returns the requests that
   // are complete or, with an error, those that end because of it: the caller answers them.
-  std::vector<PendingPtr> Complete(int worker, const std::vector<TakenRows>& taken, bool ok,
-                                   Duration engine_time);
+  std::vector<PendingPtr> Complete(int worker, const CutBatch& batch, bool ok, Duration engine_time,
+                                   TimePoint now);
 
   // Blocks until there is something to cut; false when the queue was stopped.
-  bool WaitForWork();
+  bool WaitForWork(const Clock& clock);
+  // When the selector wants to be asked again although nothing arrives; absent: not at all.
+  std::optional<TimePoint> IdleUntil() const;
   // Takes everything out; the caller answers it. What is pushed later is refused.
   std::vector<PendingPtr> Stop();
 
@@ -121,12 +124,14 @@ class BatchQueue {
   // Enough to see what a choice does to others; a longer look ahead only costs time.
   static constexpr size_t kMaxSnapshot = 256;
 
-  absl::Status PushLocked(const PendingPtr& pending, int cheapest, TimePoint now,
-                          const Judge& judge) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status PushLocked(const PendingPtr& pending, int cheapest,
+                          std::span<const VariantState> variants, TimePoint now, const Judge& judge)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void CountWaiting(int priority, int requests, int64_t tokens)
+  // Work that joins the queue, or leaves it when negative.
+  void CountWaiting(int priority, int requests, const WorkShape& work, int sign)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpired(TimePoint now, std::vector<PendingPtr>* expired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -138,24 +143,27 @@ class BatchQueue {
   bool StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Bind(const QueueEntry& entry, const Selection& selection, const QueueSnapshot& snapshot,
-            std::span<const VariantState> variants, TimePoint now, TakenRows* taken);
+            std::span<const VariantState> variants, TimePoint now, TakenRows* taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Take(QueueItems::iterator item, int rows, const QueueSnapshot& snapshot,
             std::span<const VariantState> variants, TimePoint now, CutBatch* batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const QueueOptions options_;
-  const Selector* const selector_;
   Recorder* const recorder_;
 
   mutable Mutex mutex_;
+  Selector* const selector_ ABSL_PT_GUARDED_BY(mutex_);
   CondVar changed_;
   QueueItems items_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<QueueTotals, kNumPriorities> waiting_ ABSL_GUARDED_BY(mutex_);
+  WorkShape waiting_work_ ABSL_GUARDED_BY(mutex_);
   QueueTotals tokenizing_ ABSL_GUARDED_BY(mutex_);
   std::vector<TimePoint> busy_until_ ABSL_GUARDED_BY(mutex_);
   std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
   std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
+  std::optional<TimePoint> idle_until_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -11,8 +11,6 @@
 namespace tailor {
 namespace {
 
-constexpr VariantSet kAll = ~VariantSet{0};
-
 std::string Reason(const absl::Status& status) {
   return absl::StrCat(std::string(RefusalName(GetRefusal(status).refusal)), ": ", status.message());
 }
@@ -48,7 +46,7 @@ class Explainer {
     const Request request = AsRequest(query_, context_.served);
     const absl::StatusOr<VariantSet> admissible = AdmissibleVariants(
         request, context_.served, context_.selector.Choosable(context_.variants));
-    demand_.admissible = admissible.ok() ? *admissible : 0;
+    demand_.admissible = admissible.ok() ? *admissible : VariantSet();
     demand_.any_quality = demand_.admissible;
     AddCandidates();
     if (!admissible.ok()) {
@@ -83,7 +81,7 @@ class Explainer {
   }
 
   void AddCandidates() {
-    std::vector<int> order = ByQuality(context_.variants, kAll, demand_.work);
+    std::vector<int> order = ByQuality(context_.variants, AllVariants(), demand_.work);
     for (int i = 0; i < static_cast<int>(context_.variants.size()); ++i) {
       if (!context_.variants[static_cast<size_t>(i)].is_available) order.push_back(i);
     }

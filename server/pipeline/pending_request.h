@@ -22,9 +22,9 @@ struct PendingRequest {
   enum class Place { kTokenizing, kQueued, kEnded };
 
   Request request;
-  VariantSet admissible = 0;
+  VariantSet admissible;
   int64_t reserved_tokens = 0;  // what the queue's bounds count until it is pushed
-  VariantSet any_quality = 0;   // admissible without the minimum quality
+  VariantSet any_quality;       // admissible without the minimum quality
   int max_tokens = 0;           // longest sequence of all that are admissible
   TimePoint pushed;             // tokenised and queued
   EncodedRequest encoded;

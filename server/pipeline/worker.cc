@@ -196,7 +196,7 @@ void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {
   const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
   const bool ok = run.status.ok();
   for (const PendingPtr& pending :
-       parts_.queue->Complete(index_, batch.taken, ok, run.engine_time)) {
+       parts_.queue->Complete(index_, batch, ok, run.engine_time, now)) {
     if (!ok) {
       pending->Finish(
           MakeRefusal({.refusal = Refusal::kEngine}, "the engine failed; the log has the reason"));

@@ -118,7 +118,7 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
     case Metric::kDegraded:
       return {Variants(options, "from"), Variants(options, "to")};
     case Metric::kVariantSelected:
-      return {Variants(options), One("cause", kSelectionCauses)};
+      return {Variants(options), One("reason", kSelectionReasons)};
     case Metric::kVariantPredicted:
       return {Variants(options), Named("len_bucket", static_cast<int>(std::size(kLengthBuckets)),
                                        [](int i) { return std::to_string(kLengthBuckets[i]); })};
@@ -288,8 +288,8 @@ void Recorder::RecordTokenize(Duration duration) {
           ToSeconds(duration));
 }
 
-void Recorder::RecordBound(int variant, int cause, Duration queue_wait, int priority) {
-  Count(Metric::kVariantSelected, {variant, cause});
+void Recorder::RecordBound(int variant, int reason, Duration queue_wait, int priority) {
+  Count(Metric::kVariantSelected, {variant, reason});
   Observe(Metric::kQueueWait, {priority}, ToSeconds(queue_wait));
   Observe(Metric::kStageDuration, {static_cast<int>(Stage::kQueue), variant},
           ToSeconds(queue_wait));

@@ -31,7 +31,8 @@ struct RecorderOptions {
 };
 
 // Names of the reasons of a choice, in the order of SelectionReason.
-inline constexpr std::string_view kSelectionCauses[] = {"fit", "degraded", "pin", "fixed", "alone"};
+inline constexpr std::string_view kSelectionReasons[] = {"fit",   "degraded", "pin",
+                                                         "probe", "cascade",  "infeasible"};
 
 enum class VariantCondition { kLoading, kReady, kQuarantined };
 
@@ -77,7 +78,7 @@ class Recorder {
   // A request of the pipeline.
   void RecordRequest(int documents, int64_t tokens);
   void RecordTokenize(Duration duration);
-  void RecordBound(int variant, int cause, Duration queue_wait, int priority);
+  void RecordBound(int variant, int reason, Duration queue_wait, int priority);
   void RecordDegraded(int from, int to);
   void RecordShed(Outcome outcome, int priority, PipelinePoint point);
   void RecordCancelled(PipelinePoint point);

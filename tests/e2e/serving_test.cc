@@ -225,7 +225,7 @@ TEST(LinearFamily, OneLinearVariantAloneIsAFamily) {
   const grpc::Status status = server.Rank(RankRequestOf("a b", kDocuments), &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.execution().variant(), "linear");
-  EXPECT_EQ(response.execution().reason(), "alone");
+  EXPECT_EQ(response.execution().reason(), "fit");
 }
 
 TEST_F(ServingTest, TokenizeGivesTheTokenizersIds) {
