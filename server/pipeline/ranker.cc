@@ -188,7 +188,6 @@ class Pipeline final : public SteppedRanker {
     } else {
       pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
     }
-  std::optional<TimePoint> IdleUntil() const override { return queue_->IdleUntil(); }
     return ticket;
   }
 
@@ -196,6 +195,7 @@ class Pipeline final : public SteppedRanker {
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const std::vector<ServedVariant>& variants() const override { return served_; }
   bool RunOne(int worker) override { return workers_[static_cast<size_t>(worker)]->RunOne(); }
+  std::optional<TimePoint> IdleUntil() const override { return queue_->IdleUntil(); }
 
   Explanation Explain(const ExplainQuery& query) const override {
     const TimePoint now = clock_->Now();
