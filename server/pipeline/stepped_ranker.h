@@ -21,10 +21,10 @@ class SteppedRanker : public Ranker {
 
   // One batch on that worker's backend; false when there was nothing to do.
   virtual bool RunOne(int worker) = 0;
-};
-
-}  // namespace tailor
 
   // When RunOne has something to do although nothing arrives, because the policy chose to wait;
   // absent: at the next arrival.
   virtual std::optional<TimePoint> IdleUntil() const = 0;
+};
+
+}  // namespace tailor
