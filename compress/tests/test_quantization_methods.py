@@ -28,6 +28,8 @@ from tailor_compress.quantization.reader import install_stored, read_quantised
 from tailor_compress.training.loop import Schedule, train
 from tailor_compress.training.losses import listwise_distillation
 
+# All positions of the tiny model.
+_MAX_LEN = 32
 DENSE = "bert.encoder.layer.0.output.dense"
 KEY = "bert.encoder.layer.1.attention.self.key"
 
@@ -45,7 +47,7 @@ def scores(model: BertForSequenceClassification | None, apply: Apply) -> Tensor:
 def read(made: Made, path: Path) -> tuple[BertForSequenceClassification, Apply]:
     """Write what a bundle stores and read it back."""
     assert made.model is not None
-    save_file(stored_tensors(made.model, made.tensors), path)
+    save_file(stored_tensors(made.model, made.tensors, _MAX_LEN), path)
     floats, products = read_quantised(load_file(path))
     model = load_weights(made.model.config, layer_shapes(made.model), floats)
     return model, install_stored(model, products)
@@ -75,7 +77,7 @@ def test_a_variant_scores_the_same_read_back(
 @pytest.mark.parametrize("method", SETTINGS)
 def test_the_tensors_are_those_of_the_contract(method: PostTraining, context: TinyContext) -> None:
     made = method.make(context)
-    stored = stored_tensors(made.model, made.tensors)
+    stored = stored_tensors(made.model, made.tensors, _MAX_LEN)
     coded = {name.removesuffix(".weight_scale") for name in stored if "weight_scale" in name}
     products = encoder_products(context.base)
     assert len(coded & set(products)) == len(products) - method.float_products

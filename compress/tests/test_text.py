@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from made_up import words, write_checkpoint
-from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from tailor_compress.errors import TailorError
@@ -54,7 +53,7 @@ def test_accents_and_case_fall(vocabulary: list[str]) -> None:
 
 @pytest.mark.parametrize("max_len", [16, 17])
 def test_truncation_is_longest_first_as_in_hugging_face(saved: Path, max_len: int) -> None:
-    theirs = Tokenizer.from_file(str(saved / "tokenizer.json"))
+    theirs = AutoTokenizer.from_pretrained(saved).backend_tokenizer
     theirs.enable_truncation(max_len, strategy="longest_first")
     token = words(1)[0]
     for query in range(18):

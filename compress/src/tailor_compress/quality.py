@@ -72,6 +72,9 @@ def evaluate(
     teacher = teacher_of(space.recipe)
     report = make_report(ordered, dataset.snapshot, split, teacher)
     report |= _figures(space, variants, scores[QUALITY_SET], teacher)
+    for one in variants:
+        by_engine = system.is_engine_s(one, VIEWS[QUALITY_SET])
+        report["systems"][one.id]["scored_by"] = "engine" if by_engine else "pytorch"
     if split == "test":
         _keep_former(report, space)
         write_json(space.report, report)

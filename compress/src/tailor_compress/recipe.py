@@ -5,7 +5,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -14,7 +14,7 @@ from tailor_compress.evaluation.claims import Claim
 from tailor_compress.settings import nearest, parse
 
 # Keys of a stage that are the ladder's; all others are settings of its method.
-_STAGE_KEYS = ("id", "method", "parents", "seed", "ship")
+_STAGE_KEYS = ("id", "method", "parents", "seed", "ship", "words")
 _PROFILES = "profiles"
 
 
@@ -41,6 +41,7 @@ class StageRecipe:
     """One model in the making: a method, its parents by role, its settings.
 
     ``ship`` says whether it goes into the family's folder; others are measured all the same.
+    ``words`` is how its word vectors are stored, when the method does not say itself.
     """
 
     id: str
@@ -48,6 +49,7 @@ class StageRecipe:
     parents: dict[str, str] = field(default_factory=dict)
     seed: int = 1
     ship: bool = True
+    words: Literal["f16", "int8"] = "f16"
     settings: dict[str, Any] = field(default_factory=dict)
 
 

@@ -83,9 +83,8 @@ def read_casing(folder: Path) -> Casing:
 def save_tokenizer(
     tokens: Sequence[str], folder: Path, max_len: int, casing: Casing = UNCASED
 ) -> None:
-    """Write vocab.txt and the files from which transformers makes the same tokenizer."""
+    """Write vocab.txt and what transformers needs besides to make the same tokenizer of it."""
     (folder / VOCABULARY).write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    make_tokenizer(tokens, casing).save(str(folder / "tokenizer.json"))
     named = {"pad": PAD, "unk": UNK, "cls": CLS, "sep": SEP, "mask": MASK}
     special = {f"{name}_token": token for name, token in named.items()}
     config = {

@@ -132,14 +132,26 @@ def plot_svg(report: Json) -> str | None:
     return plot(points, floors, "milliseconds for 32 pairs of 64 tokens", "nDCG@10 on set B")
 
 
+def _scorer(report: Json) -> str:
+    by_torch = [id_ for id_ in _order(report) if _is_torch_s(report["systems"][id_])]
+    if len(by_torch) == len(report["systems"]):
+        return "scored by PyTorch"
+    left = ", ".join(f"`{id_}`" for id_ in by_torch)
+    return "scored by the C++ engine" + (f" ({left}: by PyTorch)" if left else "")
+
+
+def _is_torch_s(row: Json) -> bool:
+    return bool(row.get("scored_by") != "engine")
+
+
 def ladder_page(report: Json, svg: str | None, hours: Mapping[str, float]) -> str:
     """Return docs/ladder.md; ``svg`` is the plot's file, ``hours`` the time spent by machine."""
     data, costs = report["data"], report["costs"]
     spent = "; ".join(f"{value:.1f} h on {machine}" for machine, value in hours.items())
     parts = [
         "# The ladder",
-        "Written by `tailor-compress report`; do not edit. Quality is that of the committed files, "
-        "read back in Python; a rung costs more than the one below and is better by a paired "
+        "Written by `tailor-compress report`; do not edit. Quality is that of the exported files, "
+        f"{_scorer(report)}; a rung costs more than the one below and is better by a paired "
         "bootstrap (95 % interval above 0).",
         f"Data: release {data['release']}, corpus `{data['corpus'][:16]}`, {report['split']} split "
         f"`{data['splits'][report['split']][:16]}`. Made in {spent or 'an unrecorded time'}.",

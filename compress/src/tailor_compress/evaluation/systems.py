@@ -108,11 +108,18 @@ class Scores:
     def _count(self) -> int:
         return len(self.dataset.lists[self.split][: self.queries])
 
+    def _by_engine_path(self, variant: Variant, view: View) -> Path:
+        return self._path(variant, view, ["engine"])
+
+    def is_engine_s(self, variant: Variant, view: View) -> bool:
+        """Whether the engine computed what is kept of a variant."""
+        return self._by_engine_path(variant, view).is_file()
+
     def of(self, variant: Variant, view: View) -> Floats:
         """Return [queries, 32] scores of a variant's exported weights."""
-        by_engine = self._path(variant, view, ["engine"])
-        by_torch = self._path(variant, view, [] if variant.ship else ["fast products"])
-        path = by_engine if self.tailor or by_engine.is_file() else by_torch
+        path = self._by_engine_path(variant, view)
+        if self.tailor is None and not path.is_file():
+            path = self._path(variant, view, [] if variant.ship else ["fast products"])
         if not path.is_file():
             stage = f"{variant.id} on {self.split} {view.name}"
             self.cache.mkdir(parents=True, exist_ok=True)

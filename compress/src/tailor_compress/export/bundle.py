@@ -21,6 +21,7 @@ from tailor_compress.text import UNCASED, VOCABULARY, Casing, save_tokenizer
 _SCHEMA_VERSION = 1
 MASKS = "masks.safetensors"
 _MASK_NAMES = frozenset({"heads", "neurons"})
+_POSITIONS = "bert.embeddings.position_embeddings.weight"
 # Names that describe how another tensor is stored; no parameters of their own.
 _STORAGE = ("weight_scale", "input_scale", "weight.bitmask", "weight.shape")
 
@@ -50,13 +51,16 @@ class Variant:
 
 
 def stored_tensors(
-    model: BertForSequenceClassification | None, tensors: Mapping[str, Tensor]
+    model: BertForSequenceClassification | None, tensors: Mapping[str, Tensor], max_len: int
 ) -> dict[str, Tensor]:
     """Return what goes into model.safetensors: floats as f16, codes and scales as they are.
 
-    Raises TailorError for a weight that is not finite in f16.
+    Of the position table, the rows that pairs of ``max_len`` tokens can reach. Raises TailorError
+    for a weight that is not finite in f16.
     """
     joined = dict(model.state_dict()) if model is not None else {}
+    if _POSITIONS in joined:
+        joined[_POSITIONS] = joined[_POSITIONS][:max_len]
     for name in tensors:
         if name.endswith(".compressed"):
             joined.pop(name.removesuffix(".compressed"), None)
@@ -85,9 +89,10 @@ def _parameters(tensors: Mapping[str, Tensor]) -> Json:
     }
 
 
-def _config(model: BertForSequenceClassification) -> Json:
+def _config(model: BertForSequenceClassification, max_len: int) -> Json:
     config: Json = model.config.to_dict()
     config.pop("_name_or_path", None)
+    config["max_position_embeddings"] = min(max_len, model.config.max_position_embeddings)
     # Stored as f16, computed in f32: that is what the quality was measured with. Scores are raw:
     # a listwise loss leaves their offset free, so that a sigmoid of one alone says nothing.
     config["dtype"] = "float32"
@@ -181,7 +186,7 @@ def write_bundle(family: Family, variant: Variant, folder: Path) -> Json:
         write_json(folder / MANIFEST, manifest)
         return manifest
     tensors = {n: t for n, t in variant.tensors.items() if n not in _MASK_NAMES}
-    stored = stored_tensors(variant.model, tensors)
+    stored = stored_tensors(variant.model, tensors, family.max_len)
     entry = _save(stored, folder / WEIGHTS)
     save_tokenizer(family.tokens, folder, family.max_len, family.casing)
     own = dict(variant.manifest)
@@ -200,7 +205,7 @@ def write_bundle(family: Family, variant: Variant, folder: Path) -> Json:
         },
     }
     if variant.model is not None:
-        write_json(folder / "config.json", _config(variant.model))
+        write_json(folder / "config.json", _config(variant.model, family.max_len))
         manifest["arch"] = _arch(variant.model)
         manifest["layers"] = _layers(variant.model, sources)
     manifest |= {**own, "files": [entry], "params": _parameters(stored)}

@@ -32,6 +32,7 @@ from tailor_compress.ladder.results import (
 )
 from tailor_compress.method import Made, Method
 from tailor_compress.model.cut import layer_shapes
+from tailor_compress.quantization.products import quantise_words
 from tailor_compress.training.processes import processes, rank, wait_for_all
 from tailor_compress.workspace import Workspace
 
@@ -114,7 +115,11 @@ class Ladder:
     def _is_exported(self, stage: Stage) -> bool:
         entry = self._recorded().get(stage.id, {})
         exported = (self.space.bundle(stage.id) / MANIFEST).is_file()
-        return exported and entry.get("fingerprint") == self.fingerprints[stage.id]
+        return (
+            exported
+            and entry.get("fingerprint") == self.fingerprints[stage.id]
+            and entry.get("words", "f16") == stage.recipe.words
+        )
 
     def state(self, stage: Stage) -> State:
         """Return a stage's state.
@@ -227,9 +232,10 @@ class Ladder:
         return Family(recipe.family, recipe.created, recipe.license, tokens, recipe.max_len)
 
     def _export(self, stage: Stage, result: Result) -> None:
-        variant = Variant(
-            stage.id, result.record, result.model(), result.tensors(), result.manifest
-        )
+        model, tensors = result.model(), result.tensors()
+        if stage.recipe.words == "int8" and model is not None:
+            tensors |= quantise_words(model)
+        variant = Variant(stage.id, result.record, model, tensors, result.manifest)
         with replacing(self.space.bundle(stage.id)) as folder:
             write_bundle(self._family(), variant, folder)
             self._refer(folder)
@@ -250,6 +256,7 @@ class Ladder:
             "fingerprint": self.fingerprints[stage.id],
             "wall_s": round(sum(step.wall_s for step in record.steps), 1),
             "device": record.steps[-1].device,
+            **({} if stage.recipe.words == "f16" else {"words": stage.recipe.words}),
         }
         text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
         write_replacing(self.space.record, text)

@@ -53,7 +53,7 @@ def trim_checkpoint(
     """Write a classifier folder with the kept rows of ``checkpoint`` to ``out``.
 
     The encoder and the pooler are the checkpoint's; the classifier (one label) is new, from
-    ``seed``. All position rows are kept: a caller may serve longer pairs than it trained on.
+    ``seed``. All position rows are kept here; a bundle stores those that its pairs reach.
     """
     tokens = read_vocabulary(checkpoint)
     kept = kept_tokens(tokens, texts, min_count)

@@ -63,7 +63,8 @@ def round_to_f16(model: BertForSequenceClassification) -> None:
         weight.data = weight.data.half().float()
 
 
-def _quantise_words(model: BertForSequenceClassification) -> dict[str, Tensor]:
+def quantise_words(model: BertForSequenceClassification) -> dict[str, Tensor]:
+    """Round the word vectors to codes, a scale for each; return the tensors to store."""
     table: Any = model.get_submodule(WORDS)
     scale = row_scales(table.weight.detach())
     codes = to_codes(table.weight.detach(), scale[:, None])
@@ -90,7 +91,7 @@ def store_codes(
     left_out = set(floats)
     chosen = {name: one for name, one in products.items() if name not in left_out}
     install(model, chosen)
-    tensors = _quantise_words(model) if words else {}
+    tensors = quantise_words(model) if words else {}
     for name, product in chosen.items():
         tensors[f"{name}.weight"] = product.codes
         tensors[f"{name}.weight_scale"] = product.weight_scale
