@@ -268,6 +268,8 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
     pending.place = PendingRequest::Place::kEnded;
     ended.push_back(rows.pending);
     ++outcome.completed;
+    outcome.latency_seconds += ToSeconds(now - pending.request.arrival);
+    outcome.completed_work.Add(pending.encoded.work);
     if (pending.request.deadline - options_.reply_margin < now) ++outcome.late;
   }
   if (ok) selector_->OnBatchDone(outcome, now);

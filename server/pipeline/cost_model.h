@@ -28,6 +28,16 @@ struct WorkShape {
     tokens -= length;
     squares -= length * length;
   }
+  void Add(const WorkShape& other) {
+    rows += other.rows;
+    tokens += other.tokens;
+    squares += other.squares;
+  }
+  void Remove(const WorkShape& other) {
+    rows -= other.rows;
+    tokens -= other.tokens;
+    squares -= other.squares;
+  }
 };
 
 struct CostSample {

@@ -86,6 +86,8 @@ struct BatchOutcome {
   double seconds = 0;  // of the engine
   int completed = 0;   // requests that are whole now
   int late = 0;        // of these, those past their deadline
+  double latency_seconds = 0;  // from arrival until now, summed over the completed
+  WorkShape completed_work;    // all of their rows
 };
 
 // One object a queue, which calls it under its lock; only Choosable may be called by anyone at any

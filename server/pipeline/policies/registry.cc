@@ -8,7 +8,12 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/nearest_name.h"
+#include "server/pipeline/policies/aimd.h"
 #include "server/pipeline/policies/fixed.h"
+#include "server/pipeline/policies/infaas.h"
+#include "server/pipeline/policies/model_switching.h"
+#include "server/pipeline/policies/proteus.h"
+#include "server/pipeline/policies/slackfit.h"
 #include "server/pipeline/policies/tailored.h"
 
 namespace tailor {
@@ -33,6 +38,18 @@ constexpr std::array kRows = {
         [](int variant) -> std::unique_ptr<Selector> {
           return std::make_unique<FixedPolicy>(variant);
         }},
+    Row{{"slackfit", "", "SuperServe's: the first deadline's slack picks variant and batch"},
+        Make<SlackFitPolicy>},
+    Row{{"infaas-mincost", "", "INFaaS without accuracy bounds: the cheapest variant"},
+        Make<InfaasMinCostPolicy>},
+    Row{{"infaas-slowest-fit", "", "INFaaS: at arrival, the slowest variant within the budget"},
+        Make<InfaasSlowestFitPolicy>},
+    Row{{"proteus", "", "Proteus: one variant for ten seconds, batches that wait"},
+        Make<ProteusPolicy>},
+    Row{{"model-switching", "", "one variant for a second, by effective accuracy at the load"},
+        Make<ModelSwitchingPolicy>},
+    Row{{"aimd", "", "Clipper's batch sizes, the best variant that keeps the first deadline"},
+        Make<AimdPolicy>},
 };
 
 constexpr auto kInfos = [] {

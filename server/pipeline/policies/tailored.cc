@@ -21,16 +21,6 @@ Filling Choose(const BatchFilling& filling, const std::vector<int>& by_quality, 
 
 }  // namespace
 
-// Variants of unknown quality are chosen by pin only, or when there is nothing else.
-VariantSet TailoredPolicy::Choosable(std::span<const VariantState> variants) const {
-  if (variants.size() == 1) return OneVariant(0);
-  VariantSet set;
-  for (size_t i = 0; i < variants.size(); ++i) {
-    if (variants[i].quality) set.set(i);
-  }
-  return set;
-}
-
 Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const VariantState> variants,
                                  TimePoint now) {
   Selection selection;
@@ -54,18 +44,6 @@ Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const Var
     return selection;
   }
   return selection;
-}
-
-SelectionReason TailoredPolicy::Reason(const QueueEntry& entry, int variant,
-                                       const QueueSnapshot& queue,
-                                       std::span<const VariantState> variants) const {
-  if (entry.is_pinned) return SelectionReason::kPin;
-  const int idle = BestInTime(variants, entry.admissible, entry.total, queue.limits, queue.safety,
-                              ToSeconds(entry.deadline - entry.arrival));
-  if (idle < 0 || idle == variant) return SelectionReason::kFit;
-  const double wanted = variants[static_cast<size_t>(idle)].quality.value_or(0);
-  const double got = variants[static_cast<size_t>(variant)].quality.value_or(0);
-  return got < wanted ? SelectionReason::kDegraded : SelectionReason::kFit;
 }
 
 }  // namespace tailor

@@ -5,17 +5,14 @@
 
 #include <span>
 
-#include "server/pipeline/selector.h"
+#include "server/pipeline/policies/quality_policy.h"
 
 namespace tailor {
 
-class TailoredPolicy : public Selector {
+class TailoredPolicy : public QualityPolicy {
  public:
-  VariantSet Choosable(std::span<const VariantState> variants) const override;
   Selection Select(const QueueSnapshot& queue, std::span<const VariantState> variants,
                    TimePoint now) override;
-  SelectionReason Reason(const QueueEntry& entry, int variant, const QueueSnapshot& queue,
-                         std::span<const VariantState> variants) const override;
 };
 
 }  // namespace tailor
