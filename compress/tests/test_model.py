@@ -28,7 +28,7 @@ PAIRS = [([2, 7, 9, 3, 11, 3], 4), ([2, 8, 3, 3], 3), ([2, 5, 3, 9, 10, 11, 12, 
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = write_checkpoint(tmp_path_factory.mktemp("checkpoint"), layers=3)
     out = tmp_path_factory.mktemp("start")
-    trim_checkpoint(source, [" ".join(words(50) * 2)], 2, max_len=48, seed=1, out=out)
+    trim_checkpoint(source, [" ".join(words(50) * 2)], 2, 2, max_len=48, seed=1, out=out)
     return out
 
 
@@ -95,7 +95,7 @@ def test_unknown_format_is_refused() -> None:
 
 def test_trimmed_rows_are_the_checkpoint_rows(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "checkpoint")
-    done = trim_checkpoint(source, ["baco " * 3], 2, max_len=48, seed=1, out=tmp_path / "start")
+    done = trim_checkpoint(source, ["baco " * 3], 2, 2, max_len=48, seed=1, out=tmp_path / "start")
     old, new = read_vocabulary(source), read_vocabulary(tmp_path / "start")
     assert (done.before, done.after) == (len(old), len(new))
     assert done.after < done.before

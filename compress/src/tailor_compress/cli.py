@@ -22,6 +22,7 @@ from tailor_compress.ladder.methods import COMMANDS
 from tailor_compress.ladder.options import given_settings, read_config, settings_options
 from tailor_compress.ladder.run import Ladder, State
 from tailor_compress.ladder.single import Job, run_job
+from tailor_compress.ladder.trim_own import TrimJob, trim_own
 from tailor_compress.method import Method
 from tailor_compress.quality import evaluate as evaluate_family
 from tailor_compress.quality import is_other_snapshot, measure_costs, write_page
@@ -134,15 +135,53 @@ def data(space: Workspace, lists: Path | None) -> None:
             click.echo(markdown(evaluate_family(space, list(VIEWS), "test")))
 
 
-@main.command()
 @_command
-def trim(space: Workspace) -> None:
-    """Trim the public checkpoint's vocabulary to what the training texts need."""
+def _trim_start(space: Workspace) -> None:
     done = stages.trim(space)
     say(
         f"vocabulary {done.before} -> {done.after}; {done.pieces_per_word:.2f} pieces a word, "
         f"{100 * done.unknown_share:.3f} % unknown"
     )
+
+
+@one_line
+def _trim_own(job: TrimJob, threads: int | None) -> None:
+    if threads is not None:
+        use_threads(threads)
+    click.echo(trim_own(job))
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path), default=_RECIPE)
+@click.option("--profile", help="A profile of the recipe; works in folders of its own.")
+@click.option("--work", type=click.Path(path_type=Path), help="[default: .cache/FAMILY]")
+@click.option("--threads", type=int, help="Threads; those of the recipe by default.")
+@click.option("--model", type=click.Path(path_type=Path), help="Your own model, not a recipe's.")
+@click.option("--data", type=click.Path(path_type=Path), help="JSON lines of its texts.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the trimmed variant.")
+@click.option("--min-count", type=int, default=5, show_default=True, help="Uses of a token.")
+@click.option("--rounds", type=int, default=2, show_default=True, help="Counts, each anew.")
+def trim(
+    recipe: Path,
+    profile: str | None,
+    work: Path | None,
+    threads: int | None,
+    model: Path | None,
+    data: Path | None,
+    out: Path | None,
+    min_count: int,
+    rounds: int,
+) -> None:
+    """Trim a vocabulary to what texts need: of a recipe's checkpoint, or of --model.
+
+    With --model, --data and --out are needed; a recipe says these things itself.
+    """
+    if model is None and data is None and out is None:
+        _trim_start(recipe, profile, work, "auto", threads)
+    elif model is None or data is None or out is None:
+        raise click.UsageError("expected --model, --data and --out together")
+    else:
+        _trim_own(TrimJob(model, data, out, min_count, rounds), threads)
 
 
 def _states(states: list[State]) -> str:

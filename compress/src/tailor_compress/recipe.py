@@ -20,11 +20,15 @@ _PROFILES = "profiles"
 
 @dataclass(frozen=True)
 class Start:
-    """The public checkpoint: where it is, what it is called, which tokens stay."""
+    """The public checkpoint: where it is, what it is called, which tokens stay.
+
+    Those used ``min_count`` times in the training texts, counted ``rounds`` times.
+    """
 
     checkpoint: str
     name: str
     min_count: int
+    rounds: int = 2
 
 
 @dataclass(frozen=True)

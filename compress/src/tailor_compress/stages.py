@@ -55,9 +55,15 @@ def trim(space: Workspace) -> Trimmed:
     ]
     with replacing(space.start) as folder:
         done = trim_checkpoint(
-            checkpoint, texts, start.min_count, recipe.max_len, recipe.seed, folder
+            checkpoint,
+            texts,
+            start.min_count,
+            start.rounds,
+            recipe.max_len,
+            recipe.seed,
+            folder,
         )
-        params = {"min_count": start.min_count, **asdict(done)}
+        params = {"min_count": start.min_count, "rounds": start.rounds, **asdict(done)}
         wall_s = time.monotonic() - began
         made = step("trim_vocabulary", params, recipe.seed, dataset.snapshot.id, wall_s)
         record = Trained([made], [{"id": start.name, "role": "init"}])

@@ -52,7 +52,10 @@ class FamilySource:
     def start_fingerprint(self) -> str:
         """What the trimmed checkpoint depends on."""
         recipe = self._space.recipe
-        return digest([recipe.start.checkpoint, recipe.start.min_count, recipe.seed])
+        start = recipe.start
+        # One round was all there was when fingerprints began.
+        rounds = [] if start.rounds == 1 else [start.rounds]
+        return digest([start.checkpoint, start.min_count, recipe.seed, *rounds])
 
     def _lists(self, seed: int) -> Lists:
         max_len = self._space.recipe.max_len
