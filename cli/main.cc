@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one binary: `tailor serve`, `rank`, `load`, `score`, `inspect`, `health`.
+// The one binary: `tailor serve`, `rank`, `load`, `score`, `simulate`, `inspect`, `health`.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -11,6 +11,7 @@
 #include "cli/health_command.h"
 #include "cli/inspect_command.h"
 #include "cli/score_command.h"
+#include "cli/simulate_command.h"
 #include "client/load_command.h"
 #include "client/rank_command.h"
 
@@ -98,6 +99,7 @@ int main(int argc, char** argv) {
   tailor::AddRankCommand(app, &exit_code);
   tailor::AddLoadCommand(app, &exit_code);
   tailor::AddScoreCommand(app, &exit_code);
+  tailor::AddSimulateCommand(app, &exit_code);
   tailor::AddInspectCommand(app, &exit_code);
   tailor::AddHealthCommand(app, &exit_code);
   return Run(app, std::vector<std::string>(argv + 1, argv + argc), &exit_code);

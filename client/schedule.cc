@@ -82,36 +82,6 @@ absl::StatusOr<int> FindOrAddBudget(Duration budget, std::vector<BudgetShare>* b
   return static_cast<int>(budgets->size()) - 1;
 }
 
-// One line of a trace; `offset` is in seconds.
-struct TraceLine {
-  double offset = 0;
-  std::optional<Duration> budget;
-  std::optional<int> documents;
-};
-
-absl::StatusOr<TraceLine> ParseTraceLine(absl::string_view line) {
-  const std::vector<absl::string_view> fields =
-      absl::StrSplit(line, absl::ByAnyChar(" \t,"), absl::SkipEmpty());
-  TraceLine parsed;
-  if (fields.empty() || fields.size() > 3 || !absl::SimpleAtod(fields[0], &parsed.offset) ||
-      !(parsed.offset >= 0) || parsed.offset > kMaxTraceSeconds) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("expected SECONDS [BUDGET [DOCUMENTS]], got \"", line, "\""));
-  }
-  if (fields.size() > 1) {
-    TAILOR_ASSIGN_OR_RETURN(parsed.budget, ParseBudget({fields[1].data(), fields[1].size()}));
-  }
-  if (fields.size() > 2) {
-    int documents = 0;
-    if (!absl::SimpleAtoi(fields[2], &documents) || documents < 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("documents: expected a count, got \"", fields[2], "\""));
-    }
-    parsed.documents = documents;
-  }
-  return parsed;
-}
-
 }  // namespace
 
 int DrawBudget(const std::vector<BudgetShare>& budgets, std::mt19937_64& random) {
@@ -185,6 +155,30 @@ absl::StatusOr<std::vector<PlannedCall>> BuildSchedule(const ScheduleSpec& spec)
   return calls;
 }
 
+absl::StatusOr<TraceLine> ParseTraceLine(std::string_view text) {
+  const absl::string_view line = View(text);
+  const std::vector<absl::string_view> fields =
+      absl::StrSplit(line, absl::ByAnyChar(" \t,"), absl::SkipEmpty());
+  TraceLine parsed;
+  if (fields.empty() || fields.size() > 3 || !absl::SimpleAtod(fields[0], &parsed.offset) ||
+      !(parsed.offset >= 0) || parsed.offset > kMaxTraceSeconds) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected SECONDS [BUDGET [DOCUMENTS]], got \"", line, "\""));
+  }
+  if (fields.size() > 1) {
+    TAILOR_ASSIGN_OR_RETURN(parsed.budget, ParseBudget({fields[1].data(), fields[1].size()}));
+  }
+  if (fields.size() > 2) {
+    int documents = 0;
+    if (!absl::SimpleAtoi(fields[2], &documents) || documents < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("documents: expected a count, got \"", fields[2], "\""));
+    }
+    parsed.documents = documents;
+  }
+  return parsed;
+}
+
 absl::StatusOr<Trace> ParseTrace(std::string_view text, const ScheduleSpec& spec) {
   Trace trace{{}, spec.budgets};
   std::mt19937_64 random(spec.seed);
@@ -198,7 +192,7 @@ absl::StatusOr<Trace> ParseTrace(std::string_view text, const ScheduleSpec& spec
     const auto failed = [&](absl::string_view what) {
       return absl::InvalidArgumentError(absl::StrCat("trace line ", line_number, ": ", what));
     };
-    const absl::StatusOr<TraceLine> parsed = ParseTraceLine(line);
+    const absl::StatusOr<TraceLine> parsed = ParseTraceLine({line.data(), line.size()});
     if (!parsed.ok()) return failed(parsed.status().message());
     if (trace.calls.empty()) first = previous = parsed->offset;
     if (parsed->offset < previous) return failed("offsets must not decrease");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -53,6 +54,15 @@ struct ScheduleSpec {
 // At most kMaxPlannedCalls, so that a slip of the rate does not fill the memory.
 constexpr int64_t kMaxPlannedCalls = 10'000'000;
 absl::StatusOr<std::vector<PlannedCall>> BuildSchedule(const ScheduleSpec& spec);
+
+// A line of a trace.
+struct TraceLine {
+  double offset = 0;               // seconds
+  std::optional<Duration> budget;  // zero: none
+  std::optional<int> documents;
+};
+// `text` is neither empty nor a comment.
+absl::StatusOr<TraceLine> ParseTraceLine(std::string_view text);
 
 // A recorded schedule, one call a line: the send offset in seconds, then optionally the budget and
 // the number of documents, separated by blanks or commas: "0.0125 20ms 32". Empty lines and

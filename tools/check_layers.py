@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "server/pipeline/policies": _PIPELINE_BELOW,
     "server/rpc": _PIPELINE_BELOW,
     "server/http": _PIPELINE_BELOW,
+    "server/simulator": _PIPELINE_BELOW,
     "server": _PIPELINE_BELOW
     | {"engine", "server/pipeline/policies", "server/rpc", "server/http"},
     "client": {"base"},

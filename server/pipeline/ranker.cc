@@ -171,24 +171,17 @@ class Pipeline final : public SteppedRanker {
     auto pending = std::make_shared<PendingRequest>();
     pending->request = std::move(request);
     pending->done = std::move(done);
-    const absl::StatusOr<bool> has_work = Admit(pending.get());
-    if (!has_work.ok()) {
-      Refuse(pending, has_work.status(), PipelinePoint::kArrival);
-      return std::make_shared<NoTicket>();
-    }
-    if (!*has_work) {
-      Answer answer;
-      answer.budget = pending->request.deadline - pending->request.arrival;
-      pending->Finish(std::move(answer));
-      return std::make_shared<NoTicket>();
-    }
-    auto ticket = std::make_shared<QueueTicket>(queue_, pending, recorder_);
-    if (pool_ == nullptr || NumBytes(pending->request) <= kInlineBytes) {
-      EncodeAndPush(pending, pending->request.arrival);
-    } else {
-      pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
-    }
-    return ticket;
+    return Start(std::move(pending));
+  }
+
+  std::shared_ptr<Ticket> SubmitLengths(Request request, std::vector<int32_t> lengths,
+                                        AnswerCallback done) override {
+    auto pending = std::make_shared<PendingRequest>();
+    request.texts.assign(lengths.size(), TextPair());
+    pending->request = std::move(request);
+    pending->encoded = EncodeLengths(std::move(lengths));
+    pending->done = std::move(done);
+    return Start(std::move(pending));
   }
 
   void StopAdmitting() override { is_admitting_ = false; }
@@ -234,6 +227,27 @@ class Pipeline final : public SteppedRanker {
   }
 
  private:
+  std::shared_ptr<Ticket> Start(std::shared_ptr<PendingRequest> pending) {
+    const absl::StatusOr<bool> has_work = Admit(pending.get());
+    if (!has_work.ok()) {
+      Refuse(pending, has_work.status(), PipelinePoint::kArrival);
+      return std::make_shared<NoTicket>();
+    }
+    if (!*has_work) {
+      Answer answer;
+      answer.budget = pending->request.deadline - pending->request.arrival;
+      pending->Finish(std::move(answer));
+      return std::make_shared<NoTicket>();
+    }
+    auto ticket = std::make_shared<QueueTicket>(queue_, pending, recorder_);
+    if (pool_ == nullptr || NumBytes(pending->request) <= kInlineBytes) {
+      EncodeAndPush(pending, pending->request.arrival);
+    } else {
+      pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
+    }
+    return ticket;
+  }
+
   // False when the request needs no engine. Reserves its place otherwise.
   absl::StatusOr<bool> Admit(PendingRequest* pending) {
     const Request& request = pending->request;
@@ -276,6 +290,7 @@ class Pipeline final : public SteppedRanker {
 
   // Before the texts are tokenised: equal shares of a token count estimated from the bytes.
   static WorkShape EstimatedWork(const PendingRequest& pending) {
+    if (pending.encoded.work.rows > 0) return pending.encoded.work;
     WorkShape work;
     work.rows = static_cast<int64_t>(pending.request.texts.size());
     work.tokens = EstimateTokens(pending.request, pending.max_tokens);
@@ -298,7 +313,8 @@ class Pipeline final : public SteppedRanker {
     const Request& request = pending->request;
     const TimePoint start = clock_->Now();
     bool is_dead = request.deadline <= start;
-    if (!is_dead && !is_stopping_ && !pending->is_cancelled) {
+    const bool is_encoded = pending->encoded.work.rows > 0;
+    if (!is_dead && !is_stopping_ && !pending->is_cancelled && !is_encoded) {
       pending->encoded = EncodeRequest(*tokenizer_, request, pending->max_tokens);
     }
     const TimePoint now = clock_->Now();

@@ -2,6 +2,7 @@
 #include "server/pipeline/request_encoding.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tailor {
 namespace {
@@ -42,6 +43,16 @@ EncodedRequest EncodeRequest(const Tokenizer& tokenizer, const Request& request,
     encoded.truncated.push_back(is_cut ? 1 : 0);
     encoded.work.Add(static_cast<int64_t>(ids.size()));
   }
+  return encoded;
+}
+
+EncodedRequest EncodeLengths(std::vector<int32_t> lengths) {
+  EncodedRequest encoded;
+  for (const int32_t length : lengths) encoded.work.Add(length);
+  encoded.ids.assign(static_cast<size_t>(encoded.work.tokens), 0);
+  encoded.types.assign(encoded.ids.size(), 0);
+  encoded.truncated.assign(lengths.size(), 0);
+  encoded.lengths = std::move(lengths);
   return encoded;
 }
 

@@ -25,6 +25,9 @@ struct EncodedRequest {
 // query of kRank) is encoded once.
 EncodedRequest EncodeRequest(const Tokenizer& tokenizer, const Request& request, int max_tokens);
 
+// Sequences of those lengths, every id and type 0: for a pipeline that is run without text.
+EncodedRequest EncodeLengths(std::vector<int32_t> lengths);
+
 // Roughly how many tokens that will be, from the number of bytes alone; linear in the texts.
 int64_t EstimateTokens(const Request& request, int max_tokens);
 

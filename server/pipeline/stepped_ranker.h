@@ -19,6 +19,11 @@ class SteppedRanker : public Ranker {
       std::vector<ServedVariant> variants, std::vector<std::unique_ptr<Backend>> backends,
       Recorder* recorder, const Clock* clock);
 
+  // A request by its lengths alone, [documents] tokens of each pair (1 to max_sequence_tokens):
+  // nothing is tokenised and every token id is 0. `request.texts` is ignored.
+  virtual std::shared_ptr<Ticket> SubmitLengths(Request request, std::vector<int32_t> lengths,
+                                                AnswerCallback done) = 0;
+
   // One batch on that worker's backend; false when there was nothing to do.
   virtual bool RunOne(int worker) = 0;
 
