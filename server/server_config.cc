@@ -61,8 +61,7 @@ std::vector<ConfigOption> MakeOptions() {
        kGiB},
       {"max-buffered-bytes", U::kBytes, &C::max_buffered_bytes,
        "Bytes that the messages of all connections may hold while they arrive; beyond it gRPC "
-       "drops "
-       "calls as RESOURCE_EXHAUSTED. At least four messages always fit.",
+       "resets calls: RESOURCE_EXHAUSTED without a reason. At least four messages always fit.",
        1 << 20, kGiB},
       {"max-batch-tokens", U::kCount, &C::max_batch_tokens,
        "Tokens of one batch; the engine's memory is planned for it.", 512, 1 << 20},

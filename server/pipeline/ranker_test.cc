@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include "server/pipeline/refusal.h"
+#include "server/pipeline/worker.h"
 #include "tests/testing/pipeline_harness.h"
 
 namespace tailor {
@@ -71,6 +72,23 @@ TEST(Ranker, SortsBestFirstWithTiesInRequestOrder) {
   ASSERT_TRUE(best->result.ok());
   EXPECT_THAT(best->result->order, ElementsAre(expected[0], expected[1], expected[2]));
   EXPECT_THAT(best->result->outputs, SizeIs(20));
+}
+
+// The logit of the score is highest where the others are higher still.
+TEST(CompleteAnswer, SortsASoftmaxByTheScoreThatIsReturned) {
+  ServedVariant variant;
+  variant.task.activation = OutputActivation::kSoftmax;
+  variant.task.score_index = 1;
+  const auto order = [&](bool by_logit) {
+    PendingRequest pending;
+    pending.request.texts.resize(3);
+    pending.request.order_by_logit = by_logit;
+    pending.answer.num_outputs = 2;
+    pending.answer.outputs = {9.0F, 3.0F, 0.0F, 2.0F, 1.0F, 1.0F};
+    return CompleteAnswer(&pending, variant).order;
+  };
+  EXPECT_THAT(order(false), ElementsAre(1, 2, 0));
+  EXPECT_THAT(order(true), ElementsAre(0, 1, 2));
 }
 
 // Every row is the score of its own tokens, whatever batches it was cut into.
@@ -254,6 +272,38 @@ TEST(Ranker, ThreeFailuresQuarantineAVariant) {
   EXPECT_EQ(
       Value(harness, Metric::kVariantState, {0, static_cast<int>(VariantCondition::kQuarantined)}),
       1);
+}
+
+// It rests for 10 s, and one more failure makes that 20 s; a success ends the matter.
+TEST(Ranker, AQuarantinedVariantIsTriedAgainAfterARest) {
+  PipelineHarness harness(LargeAndSmall());
+  const auto run = [&] {
+    const auto call = harness.Submit({});
+    harness.RunAll();
+    return call;
+  };
+  const auto is_ready = [&] {
+    return harness.ranker().Report().available[0] &&
+           Value(harness, Metric::kVariantState, {0, static_cast<int>(VariantCondition::kReady)}) ==
+               1;
+  };
+  harness.backend().FailNext(0, 4);
+  for (int i = 0; i < 3; ++i) run();
+  harness.clock().Advance(std::chrono::milliseconds(9900));
+  EXPECT_FALSE(is_ready());
+  harness.clock().Advance(std::chrono::milliseconds(100));
+  EXPECT_TRUE(is_ready());
+  EXPECT_EQ(RefusalOf(*run()), Refusal::kEngine);  // the fourth failure
+  harness.clock().Advance(std::chrono::milliseconds(19900));
+  EXPECT_FALSE(is_ready());
+  harness.clock().Advance(std::chrono::milliseconds(100));
+  const auto call = run();
+  ASSERT_TRUE(call->result.ok());
+  EXPECT_EQ(call->result->variant, 0);
+  // It starts from the beginning: a single failure is none that counts.
+  harness.backend().FailNext(0, 1);
+  run();
+  EXPECT_TRUE(is_ready());
 }
 
 TEST(Ranker, AVariantThatFailsAtWarmUpIsLeftOut) {

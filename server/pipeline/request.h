@@ -28,6 +28,9 @@ struct Request {
   // query as `first`, which is encoded once.
   std::vector<TextPair> texts;
   int top_n = 0;  // kRank: only the best n; 0 or less: all
+  // kRank: by the logit instead of the score that the task's activation makes of it. Only a softmax
+  // over several outputs orders them differently.
+  bool order_by_logit = false;
   TimePoint arrival;
   TimePoint deadline;   // arrival + what the caller allows
   int priority = 0;     // 0 to 2

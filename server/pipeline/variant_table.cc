@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/pipeline/variant_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -61,6 +62,7 @@ std::vector<VariantState> VariantTable::States(TimePoint now) {
   const MutexLock lock(&mutex_);
   window_.Update(now);
   for (size_t i = 0; i < rows_.size(); ++i) {
+    TryAgain(static_cast<int>(i), now);
     rows_[i].state.cost.ratio = window_.Ratio(static_cast<int>(i), now);
     states.push_back(rows_[i].state);
   }
@@ -72,15 +74,35 @@ void VariantTable::OnBatch(int variant, bool ok, TimePoint now) {
   Row& row = rows_[static_cast<size_t>(variant)];
   if (ok) {
     row.failures = 0;
+    if (row.state.is_available) row.rest = Duration::zero();
     row.state.cost.ratio = window_.Ratio(variant, now);
     ShowPrediction(variant);
     return;
   }
   if (++row.failures < kMaxFailures || !row.state.is_available) return;
+  Quarantine(variant, now);
+}
+
+void VariantTable::Quarantine(int variant, TimePoint now) {
+  Row& row = rows_[static_cast<size_t>(variant)];
+  row.rest = std::min(kLongestRest, row.rest == Duration::zero() ? kFirstRest : 2 * row.rest);
+  row.rest_ends = now + row.rest;
   row.state.is_available = false;
   recorder_->SetVariantCondition(variant, VariantCondition::kQuarantined);
   Log(LogLevel::kError, "variant quarantined",
-      {{"variant", served_[static_cast<size_t>(variant)].id}, {"failures", row.failures}});
+      {{"variant", served_[static_cast<size_t>(variant)].id},
+       {"failures", row.failures},
+       {"rest_s", ToSeconds(row.rest)}});
+}
+
+void VariantTable::TryAgain(int variant, TimePoint now) {
+  Row& row = rows_[static_cast<size_t>(variant)];
+  const bool rests = row.rest > Duration::zero() && !row.state.is_available;
+  if (!rests || row.is_broken || now < row.rest_ends) return;
+  row.state.is_available = true;
+  recorder_->SetVariantCondition(variant, VariantCondition::kReady);
+  Log(LogLevel::kInfo, "variant tried again",
+      {{"variant", served_[static_cast<size_t>(variant)].id}});
 }
 
 std::vector<bool> VariantTable::OnLadder(TimePoint now) {

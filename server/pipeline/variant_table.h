@@ -8,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/selector.h"
@@ -19,8 +20,11 @@ namespace tailor {
 // Thread-safe.
 class VariantTable {
  public:
-  // Failures in a row after which a variant is used no more.
+  // Failures in a row after which a variant rests. It is tried again after the first rest; each
+  // further failure doubles the rest, up to the longest, and a success ends the count.
   static constexpr int kMaxFailures = 3;
+  static constexpr Duration kFirstRest = std::chrono::seconds(10);
+  static constexpr Duration kLongestRest = std::chrono::minutes(10);
 
   // `served` and `recorder` outlive it. Nothing is available until SetCost.
   VariantTable(std::span<const ServedVariant> served, Recorder* recorder);
@@ -29,7 +33,8 @@ class VariantTable {
   // It did not even get through the warm-up of some worker: it stays unavailable.
   void SetBroken(int variant);
 
-  // Reads the recorder, so that the ratios are those of what it has seen until now.
+  // Reads the recorder, so that the ratios are those of what it has seen until now. A variant whose
+  // rest is over is available again.
   std::vector<VariantState> States(TimePoint now);
 
   // How a batch ended.
@@ -43,8 +48,13 @@ class VariantTable {
     VariantState state;
     int failures = 0;  // in a row
     bool is_broken = false;
+    Duration rest{};        // the last one's length; zero before the first
+    TimePoint rest_ends{};  // while it is quarantined
   };
 
+  void Quarantine(int variant, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The end of its rest, if that has come.
+  void TryAgain(int variant, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowPrediction(int variant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::span<const ServedVariant> served_;

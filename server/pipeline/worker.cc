@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/log.h"
+#include "server/pipeline/activation.h"
 #include "server/pipeline/refusal.h"
 
 namespace tailor {
@@ -33,6 +34,20 @@ absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState
                      "every variant that could answer has failed repeatedly");
 }
 
+// One a text. Those of a sigmoid are the logits: the order is the same, and without the ties of
+// saturated scores.
+std::vector<float> SortKeys(const Answer& answer, const Request& request, const TaskSpec& task) {
+  const bool is_softmax = task.activation == OutputActivation::kSoftmax && !request.order_by_logit;
+  const auto width = static_cast<size_t>(answer.num_outputs);
+  std::vector<float> keys(request.texts.size());
+  for (size_t row = 0; row < keys.size(); ++row) {
+    const auto logits = std::span<const float>(answer.outputs).subspan(row * width, width);
+    keys[row] =
+        is_softmax ? ActivatedScore(logits, task) : logits[static_cast<size_t>(task.score_index)];
+  }
+  return keys;
+}
+
 }  // namespace
 
 Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant) {
@@ -42,15 +57,12 @@ Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant) {
   answer.tokens = pending->encoded.work.tokens;
   answer.budget = request.deadline - request.arrival;
   if (request.kind != RequestKind::kRank) return answer;
-  const auto width = static_cast<size_t>(answer.num_outputs);
-  const auto column = static_cast<size_t>(variant.task.score_index);
-  const auto score = [&](int32_t row) {
-    return answer.outputs[static_cast<size_t>(row) * width + column];
-  };
+  const std::vector<float> scores = SortKeys(answer, request, variant.task);
   answer.order.resize(request.texts.size());
   std::iota(answer.order.begin(), answer.order.end(), 0);
-  std::stable_sort(answer.order.begin(), answer.order.end(),
-                   [&](int32_t a, int32_t b) { return score(a) > score(b); });
+  std::stable_sort(answer.order.begin(), answer.order.end(), [&](int32_t a, int32_t b) {
+    return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
+  });
   if (request.top_n > 0 && static_cast<size_t>(request.top_n) < answer.order.size()) {
     answer.order.resize(static_cast<size_t>(request.top_n));
   }

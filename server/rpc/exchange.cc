@@ -9,14 +9,22 @@
 namespace tailor {
 Exchange::Exchange(UnaryCall::Ptr call, RpcMethod method, Recorder* recorder, const Clock* clock)
     : call_(std::move(call)),
+      recorder_(recorder),
       clock_(clock),
       arrival_(clock->Now()),
       recording_(recorder, method, arrival_) {}
 
-// Recorded before it is sent: who has the answer finds it counted.
+void Exchange::EndParse() {
+  if (recorder_ != nullptr) recorder_->RecordParse(elapsed());
+}
+
+// Recorded before it is sent: who has the answer finds it counted. Only how long the reply took is
+// known later.
 void Exchange::Reply(const google::protobuf::MessageLite& response) {
-  recording_.End(Outcome::kOk, clock_->Now());
+  const TimePoint started = clock_->Now();
+  recording_.End(Outcome::kOk, started);
   call_->Finish(response);
+  if (recorder_ != nullptr) recorder_->RecordReply(clock_->Now() - started);
 }
 
 void Exchange::Refuse(const absl::Status& status) {

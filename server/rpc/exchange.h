@@ -47,6 +47,9 @@ class Exchange {
     return call_->NewMessage<Message>();
   }
 
+  // The message has been read and checked: what came before counts as parsing.
+  void EndParse();
+
   // Exactly one of them, once.
   void Reply(const google::protobuf::MessageLite& response);
   void Refuse(const absl::Status& status);
@@ -60,6 +63,7 @@ class Exchange {
 
  private:
   const UnaryCall::Ptr call_;
+  Recorder* const recorder_;
   const Clock* const clock_;
   const TimePoint arrival_;
   RpcRecording recording_;

@@ -31,9 +31,11 @@ namespace {
 constexpr char kHealthService[] = "tailor.v1.Ranker";
 
 // gRPC refuses a message above its own limit with a bare RESOURCE_EXHAUSTED, and only once it has
-// the whole of it in memory. So its limit stands above ours, which gives the reason (TOO_LARGE),
-// and what bounds the memory that absurd messages take is the quota: above it calls are reset.
+// the whole of it in memory. So it has none: ours gives the reason (TOO_LARGE), and what bounds the
+// memory that absurd messages take is the quota, above which calls are reset. That many messages of
+// the limit's size fit into it.
 constexpr int64_t kLimitFactor = 4;
+constexpr int kNoLimit = -1;
 
 // The text of gRPC and protobuf about bad input would flood standard error line by line.
 void RouteLibraryLogs() {
@@ -61,8 +63,7 @@ class WithoutReflection final : public grpc::ServerBuilderOption {
 };
 
 void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
-  const int64_t receive = options.limits.max_message_bytes * kLimitFactor;
-  builder->SetMaxReceiveMessageSize(static_cast<int>(std::min<int64_t>(receive, INT32_MAX)));
+  builder->SetMaxReceiveMessageSize(kNoLimit);
   // A small compressed frame may inflate to hundreds of megabytes before its size is looked at.
   builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
   builder->SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
@@ -75,7 +76,8 @@ void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder)
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 15 * 60'000);
-  const int64_t quota = std::max(options.max_buffered_bytes, receive);
+  const int64_t quota =
+      std::max(options.max_buffered_bytes, options.limits.max_message_bytes * kLimitFactor);
   builder->SetResourceQuota(grpc::ResourceQuota("tailor").Resize(static_cast<size_t>(quota)));
   // Reflection is the only synchronous service; gRPC sizes its threads by the host otherwise.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);

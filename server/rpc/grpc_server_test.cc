@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 
@@ -82,6 +83,14 @@ class GrpcServerTest : public ::testing::Test {
       request.add_documents("b");
       return stub_->Rank(context, request, response);
     });
+  }
+
+  // How often a stage was recorded that belongs to no variant.
+  double CallsOf(Stage stage) const {
+    const size_t variants = 1;
+    const std::vector<double> series = recorder_.Series(
+        Metric::kStageDuration, static_cast<size_t>(stage) * (variants + 1) + variants);
+    return std::accumulate(series.begin(), series.end() - 1, 0.0);
   }
 
   SteadyClock clock_;
@@ -176,6 +185,44 @@ TEST_F(GrpcServerTest, AMessageAboveTheLimitSaysSo) {
   const grpc::Status status = stub_->Rank(&context, request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(InfoOf(status).reason(), "TOO_LARGE");
+}
+
+// gRPC has a limit of its own, which gives no reason.
+TEST_F(GrpcServerTest, AMessageFarAboveTheLimitSaysSoToo) {
+  v1::RankRequest request;
+  request.set_query(std::string(40 << 20, 'x'));
+  v1::RankResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = stub_->Rank(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(InfoOf(status).reason(), "TOO_LARGE");
+  EXPECT_THAT(status.error_message(), HasSubstr("expected at most 4194304 bytes, got 41943"));
+}
+
+// There gRPC resets the call before the whole of it is in memory; the connection stays.
+TEST_F(GrpcServerTest, AMessageAboveTheBufferIsResetAndNothingElse) {
+  v1::RankRequest request;
+  request.set_query(std::string(2 * GrpcServerOptions().max_buffered_bytes, 'x'));
+  v1::RankResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status = stub_->Rank(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("RST_STREAM"));
+  grpc::ClientContext list;
+  v1::ListVariantsResponse variants;
+  EXPECT_TRUE(admin_->ListVariants(&list, v1::ListVariantsRequest(), &variants).ok());
+}
+
+TEST_F(GrpcServerTest, ParsingAndReplyAreStagesOfACall) {
+  grpc::ClientContext context;
+  v1::RankResponse response;
+  std::future<grpc::Status> call = RankLater(&context, &response);
+  const auto submission = ranker_.Next();
+  EXPECT_EQ(CallsOf(Stage::kParse), 1);
+  EXPECT_EQ(CallsOf(Stage::kReply), 0);
+  submission->done(AnswerOf({0.0F, 1.0F}, {1, 0}));
+  EXPECT_EQ(CallsOf(Stage::kReply), 1);
+  EXPECT_TRUE(call.get().ok());
 }
 
 TEST_F(GrpcServerTest, BytesThatAreNoMessageAreTheCallersFault) {

@@ -107,6 +107,7 @@ void RankerService::Tokenize(const Exchange::Ptr& exchange) {
     return exchange->Refuse(valid);
   }
   if (ranker_ == nullptr) return exchange->Refuse(NoVariant());
+  exchange->EndParse();
   const bool taken = tokenize_thread_.TryRun([this, exchange, message] {
     auto* response = exchange->NewResponse<v1::TokenizeResponse>();
     FillTokenize(*message, ranker_->tokenizer(), response);
@@ -120,6 +121,7 @@ void RankerService::Submit(const Exchange::Ptr& exchange, int64_t latency_budget
                            absl::StatusOr<Request> request, Fill fill) {
   if (!request.ok()) return exchange->Refuse(request.status());
   if (ranker_ == nullptr) return exchange->Refuse(NoVariant());
+  exchange->EndParse();
   const Duration allowed = TimeAllowed(latency_budget_us, exchange->UntilDeadline(), limits_);
   exchange->set_budget(allowed);
   request->arrival = exchange->arrival();

@@ -100,6 +100,7 @@ absl::StatusOr<Request> ToRequest(const v1::RankRequest& message, const RequestL
   TAILOR_RETURN_IF_ERROR(CheckCount("documents", message.documents_size(), limits));
   TAILOR_RETURN_IF_ERROR(CheckText({.field = "query"}, message.query(), limits));
   request.top_n = message.top_n();
+  request.order_by_logit = message.scale() != v1::SCORE_SCALE_UNSPECIFIED;
   request.texts.reserve(static_cast<size_t>(message.documents_size()));
   for (int i = 0; i < message.documents_size(); ++i) {
     const std::string& document = message.documents(i);

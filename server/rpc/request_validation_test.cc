@@ -45,6 +45,15 @@ v1::RankRequest RankOf(const std::vector<std::string>& documents) {
   return message;
 }
 
+TEST(ToRequest, TheScaleDecidesTheOrder) {
+  v1::RankRequest message = RankOf({"a"});
+  EXPECT_FALSE(ToRequest(message, SmallLimits())->order_by_logit);
+  message.set_scale(v1::SCORE_SCALE_RAW);
+  EXPECT_TRUE(ToRequest(message, SmallLimits())->order_by_logit);
+  message.set_scale(v1::SCORE_SCALE_SIGMOID);
+  EXPECT_TRUE(ToRequest(message, SmallLimits())->order_by_logit);
+}
+
 TEST(ToRequest, RankPairsTheQueryWithEveryDocument) {
   v1::RankRequest message = RankOf({"a", "", "c"});
   message.set_top_n(2);

@@ -2,18 +2,13 @@
 #include "server/rpc/response_building.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <string>
 
+#include "server/pipeline/activation.h"
+
 namespace tailor {
 namespace {
-
-float Sigmoid(float x) {
-  // The form that never overflows for either sign.
-  const double e = std::exp(-std::fabs(static_cast<double>(x)));
-  return static_cast<float>(x >= 0 ? 1 / (1 + e) : e / (1 + e));
-}
 
 int64_t Micros(Duration d) {
   return std::chrono::duration_cast<std::chrono::microseconds>(d).count();
@@ -38,34 +33,11 @@ std::string LabelOf(const TaskSpec& task, size_t index) {
 
 }  // namespace
 
-std::vector<float> Activated(std::span<const float> logits, OutputActivation activation) {
-  std::vector<float> values(logits.begin(), logits.end());
-  switch (activation) {
-    case OutputActivation::kNone:
-      break;
-    case OutputActivation::kSigmoid:
-      std::transform(values.begin(), values.end(), values.begin(), Sigmoid);
-      break;
-    case OutputActivation::kSoftmax: {
-      const float largest = *std::max_element(values.begin(), values.end());
-      for (float& value : values) value = std::exp(value - largest);
-      const float sum = std::accumulate(values.begin(), values.end(), 0.0F);
-      for (float& value : values) value /= sum;
-      break;
-    }
-  }
-  return values;
-}
-
 float ScoreOf(std::span<const float> logits, const TaskSpec& task, v1::ScoreScale scale) {
   const auto index = static_cast<size_t>(task.score_index);
   if (scale == v1::SCORE_SCALE_RAW) return logits[index];
   if (scale == v1::SCORE_SCALE_SIGMOID) return Sigmoid(logits[index]);
-  // Softmax needs the whole row; the others work on one value and need no copy.
-  if (task.activation == OutputActivation::kSoftmax) {
-    return Activated(logits, task.activation)[index];
-  }
-  return Activated(logits.subspan(index, 1), task.activation)[0];
+  return ActivatedScore(logits, task);
 }
 
 void FillRank(const Answer& answer, const ServedVariant* variant, v1::ScoreScale scale,

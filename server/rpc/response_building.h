@@ -17,9 +17,6 @@ namespace tailor {
 // UNSPECIFIED is the activation that the family's model asks for.
 float ScoreOf(std::span<const float> logits, const TaskSpec& task, v1::ScoreScale scale);
 
-// Probabilities of one row of logits, by the task's activation; kNone leaves them as they are.
-std::vector<float> Activated(std::span<const float> logits, OutputActivation activation);
-
 // `variant` is null when nothing had to run (no texts); then only the execution is filled.
 void FillRank(const Answer& answer, const ServedVariant* variant, v1::ScoreScale scale,
               v1::RankResponse* response);

@@ -9,6 +9,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/pipeline/activation.h"
+
 namespace tailor {
 namespace {
 

@@ -94,6 +94,8 @@ std::string_view PipelinePointName(PipelinePoint point) {
 
 std::string_view StageName(Stage stage) {
   switch (stage) {
+    case Stage::kParse:
+      return "parse";
     case Stage::kTokenize:
       return "tokenize";
     case Stage::kQueue:
@@ -104,6 +106,8 @@ std::string_view StageName(Stage stage) {
       return "engine";
     case Stage::kPost:
       return "post";
+    case Stage::kReply:
+      return "reply";
   }
   return "";
 }

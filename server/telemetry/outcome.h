@@ -29,9 +29,10 @@ inline constexpr int kNumOutcomes = 12;
 enum class PipelinePoint { kArrival, kTokenized, kDequeue, kReply };
 inline constexpr int kNumPipelinePoints = 4;
 
-// Parts of a request's way. kTokenize belongs to no variant yet.
-enum class Stage { kTokenize, kQueue, kBatch, kEngine, kPost };
-inline constexpr int kNumStages = 5;
+// Parts of a request's way. kParse, kTokenize and kReply are those of a call, whatever its variant;
+// kPost is what follows a batch, the replies to its callers included.
+enum class Stage { kParse, kTokenize, kQueue, kBatch, kEngine, kPost, kReply };
+inline constexpr int kNumStages = 7;
 
 inline constexpr int kNumPriorities = 3;
 

@@ -255,6 +255,10 @@ void Recorder::Set(Metric metric, Indices indices, double value) {
   if (Accept(value)) shards_.Set(Cell(metric, {indices.begin(), indices.size()}), value);
 }
 
+void Recorder::ObserveStage(Stage stage, Duration duration) {
+  Observe(Metric::kStageDuration, {static_cast<int>(stage), num_variants()}, ToSeconds(duration));
+}
+
 void Recorder::BeginRpc(RpcMethod method) { Count(Metric::kInflight, {static_cast<int>(method)}); }
 
 void Recorder::EndRpc(RpcMethod method, Outcome outcome, Duration duration, Duration budget) {
@@ -278,15 +282,16 @@ void Recorder::EndRpc(RpcMethod method, Outcome outcome, Duration duration, Dura
   }
 }
 
+void Recorder::RecordParse(Duration duration) { ObserveStage(Stage::kParse, duration); }
+
+void Recorder::RecordReply(Duration duration) { ObserveStage(Stage::kReply, duration); }
+
 void Recorder::RecordRequest(int documents, int64_t tokens) {
   Observe(Metric::kRequestDocuments, {}, documents);
   Observe(Metric::kRequestTokens, {}, static_cast<double>(tokens));
 }
 
-void Recorder::RecordTokenize(Duration duration) {
-  Observe(Metric::kStageDuration, {static_cast<int>(Stage::kTokenize), num_variants()},
-          ToSeconds(duration));
-}
+void Recorder::RecordTokenize(Duration duration) { ObserveStage(Stage::kTokenize, duration); }
 
 void Recorder::RecordBound(int variant, int reason, Duration queue_wait, int priority) {
   Count(Metric::kVariantSelected, {variant, reason});

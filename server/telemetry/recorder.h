@@ -70,10 +70,14 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  // A call; see RpcRecording.
+  // A call; see RpcRecording. Parsing includes the checks of its fields; the reply is the
+  // response's way into bytes and its hand-over to gRPC.
   void BeginRpc(RpcMethod method);
   // budget: zero when the call has none.
   void EndRpc(RpcMethod method, Outcome outcome, Duration duration, Duration budget);
+
+  void RecordParse(Duration duration);
+  void RecordReply(Duration duration);
 
   // A request of the pipeline.
   void RecordRequest(int documents, int64_t tokens);
@@ -121,6 +125,8 @@ class Recorder {
   void Count(Metric metric, Indices indices, double value = 1);
   void Observe(Metric metric, Indices indices, double value);
   void Set(Metric metric, Indices indices, double value);
+  // Of a stage that belongs to no variant.
+  void ObserveStage(Stage stage, Duration duration);
 
   const RecorderOptions options_;
   const std::vector<Layout> layouts_;  // by Metric
