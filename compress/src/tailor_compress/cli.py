@@ -11,6 +11,7 @@ import click
 from transformers.utils import logging as transformers_logging
 
 from tailor_compress import __version__, stages
+from tailor_compress.cascades import calibrate
 from tailor_compress.data.dataset import Dataset
 from tailor_compress.data.views import VIEWS
 from tailor_compress.device import DEVICES, use_device
@@ -279,6 +280,24 @@ def report(space: Workspace, tailor: Path | None, options: tuple[str, ...], page
     found = evaluate_family(space, space.recipe.evaluation.sets, "test")
     write_page(space, found, page)
     click.echo(ladder_table(found))
+
+
+@main.command()
+@click.option("--tailor", type=click.Path(path_type=Path), help=_PROGRAM_HELP)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    default=Path("docs/cascade.svg"),
+    show_default=True,
+    help="The curve to write.",
+)
+@_command
+def cascade(space: Workspace, tailor: Path | None, plot: Path) -> None:
+    """Measure cascades of the shipped variants, write calibration.json, print the curve.
+
+    Needs qualities (`evaluate`) and costs (`report --tailor`).
+    """
+    click.echo(calibrate(space, tailor, plot))
 
 
 def _method_command(command: str, methods: dict[str, type[Method]]) -> click.Command:
