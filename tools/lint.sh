@@ -27,5 +27,5 @@ check "ruff" .venv/bin/ruff check compress tools tests bench
 check "ruff format" .venv/bin/ruff format --check compress tools tests bench
 check "mypy of compress" bash -c "cd compress && ../.venv/bin/mypy"
 # bench/engine runs in an environment of its own, whose packages are not installed here.
-check "mypy of tools" .venv/bin/mypy --strict tools bench/service
+check "mypy of tools" .venv/bin/mypy --strict tools bench/service bench/policies
 exit $failed

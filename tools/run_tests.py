@@ -112,6 +112,7 @@ def main() -> int:
                     "-rs",
                     "compress/tests",
                     "tests",
+                    "bench/policies",
                     f"--junitxml={junit}",
                 ]
             )
