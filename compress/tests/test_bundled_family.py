@@ -9,13 +9,16 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
+from tailor_compress.evaluation.read_back import layout_of, owner_folder, read_back
 from tailor_compress.export.variant import sha256_file
 from tailor_compress.ladder.plan import make_plan
 from tailor_compress.quality import recorded_snapshot
 from tailor_compress.recipe import read_recipe
+from tailor_compress.text import encode_texts, make_tokenizer
 
 FAMILY = Path(__file__).parents[2] / "models" / "packages"
 TEACHER, STUDENT = "teacher-6x384", "student-2x128"
+VARIANTS = sorted(path.parent.name for path in FAMILY.glob("*/variant.json"))
 
 QUERY = "convert images between formats on the command line"
 RIGHT = "A tool that reads pictures in many file formats and writes them in another one."
@@ -46,11 +49,14 @@ def test_every_finished_stage_that_ships_is_there() -> None:
     make_plan(read_recipe(FAMILY / "recipe.yaml", "short"))
 
 
-@pytest.mark.parametrize("variant", [TEACHER, STUDENT])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_files_are_those_of_the_manifest(variant: str) -> None:
     record = manifest(variant)
-    (entry,) = record["files"]
-    assert sha256_file(FAMILY / variant / entry["path"]) == entry["sha256"]
+    for entry in record.get("files", []):
+        assert sha256_file(FAMILY / variant / entry["path"]) == entry["sha256"]
+    if "derive" in record:
+        assert (FAMILY / record["derive"]["parent"] / "model.safetensors").is_file()
+        return
     assert sha256_file(FAMILY / variant / "vocab.txt") == record["tokenizer"]["sha256"]
     assert record["tokenizer"]["sha256"] == manifest(TEACHER)["tokenizer"]["sha256"]
 
@@ -73,7 +79,7 @@ def test_quality_reaches_the_bar(report: dict[str, Any]) -> None:
     assert test["ci95"][0] > 0
 
 
-@pytest.mark.parametrize("variant", [TEACHER, f"{TEACHER}-bf16", STUDENT, f"{STUDENT}-bf16"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_qualities_are_those_of_the_report(report: dict[str, Any], variant: str) -> None:
     stated, measured = manifest(variant)["quality"], report["results"]["B"][variant]
     assert stated["ndcg10"] == measured["ndcg10"]
@@ -84,12 +90,34 @@ def test_qualities_are_those_of_the_report(report: dict[str, Any], variant: str)
     assert stated["dataset_id"] == snapshot.id
 
 
-@pytest.mark.parametrize("variant", [TEACHER, STUDENT])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_it_ranks(variant: str) -> None:
-    model = BertForSequenceClassification.from_pretrained(FAMILY / variant).train(False)
-    tokenizer = AutoTokenizer.from_pretrained(FAMILY / variant)
+    folder = FAMILY / variant
+    layout = layout_of(owner_folder(folder, [FAMILY]))
+    tokenizer = make_tokenizer(layout.tokens)
+    query, *documents = encode_texts(tokenizer, [QUERY, RIGHT, *WRONG])
+    pairs = [layout.join(query, document) for document in documents]
+    assert int(read_back(folder, [FAMILY]).scores(pairs, variant).argmax()) == 0
+
+
+def test_the_student_is_plain_for_transformers() -> None:
+    model = BertForSequenceClassification.from_pretrained(FAMILY / STUDENT).train(False)
+    tokenizer = AutoTokenizer.from_pretrained(FAMILY / STUDENT)
     documents = [RIGHT, *WRONG]
     encoded = tokenizer([QUERY] * 4, documents, padding=True, return_tensors="pt")
     with torch.inference_mode():
         scores = model(**encoded).logits[:, 0]
     assert int(scores.argmax()) == 0
+
+
+def test_the_elastic_file_has_twelve_sub_networks() -> None:
+    parent = "elastic-6x384-int8"
+    elastic = manifest(parent)["elastic"]
+    assert (len(elastic["widths"]), len(elastic["depths"])) == (4, 3)
+    steps = [manifest(one).get("derive", {}) for one in VARIANTS]
+    served = {
+        (one["sub_network"]["width"], one["sub_network"]["depth"])
+        for one in steps
+        if one.get("parent") == parent
+    }
+    assert len(served) == 11  # and the whole one

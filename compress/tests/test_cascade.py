@@ -17,6 +17,11 @@ from tailor_compress.evaluation.cascade import (
     quality_of,
     useful_pairs,
 )
+from tailor_compress.evaluation.cascade_alternatives import (
+    by_calibration,
+    quality_of_three,
+    three_passes,
+)
 from tailor_compress.evaluation.cascade_plot import cascade_plot
 from tailor_compress.evaluation.metrics import Floats, list_metrics
 
@@ -112,3 +117,15 @@ def test_curve_is_planned_on_one_set_and_measured_on_another() -> None:
     svg = cascade_plot(points)
     assert svg.startswith("<svg")
     assert svg.count("<path") == 2
+
+
+def test_alternatives_agree_with_a_single_cut_at_their_ends() -> None:
+    cuts = _cuts()
+    calibrated = by_calibration("quick", "good", 32, cuts, cuts)
+    assert calibrated == pytest.approx(cuts["good"].quality, abs=0.01)
+    thrice = three_passes(cuts)
+    assert {one.cuts for one in thrice} == {("floor", "quick", "good")}
+    assert quality_of_three(0.01, thrice, cuts) is None
+    reached = quality_of_three(20.0, thrice, cuts)
+    assert reached is not None
+    assert cuts["quick"].quality < reached <= 1
