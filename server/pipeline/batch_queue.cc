@@ -13,6 +13,7 @@ BatchQueue::BatchQueue(const QueueOptions& options, Selector* selector, Recorder
     : options_(options),
       recorder_(recorder),
       selector_(selector),
+      refinements_(options.limits, options.safety, options.reply_margin),
       busy_until_(static_cast<size_t>(options.num_workers)) {}
 
 QueueLoad BatchQueue::Load(TimePoint now) const {
@@ -110,6 +111,7 @@ bool BatchQueue::Cancel(const PendingPtr& pending) {
   if (pending->place == PendingRequest::Place::kTokenizing) pending->is_cancelled = true;
   if (pending->place != PendingRequest::Place::kQueued) return false;
   if (const auto item = Find(*pending); item != items_.end()) Remove(item);
+  refinements_.Remove(*pending);
   pending->place = PendingRequest::Place::kEnded;
   return true;
 }
@@ -159,6 +161,7 @@ bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const Varia
     pending.rows_taken = 0;
     pending.rows_done = 0;
     pending.tokens_taken = 0;
+    pending.refinement = {};
     entry.admissible = pending.admissible;
     entry.waiting = entry.total;
     entry.lengths = pending.encoded.lengths;
@@ -184,15 +187,77 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, Tim
     batch.hopeless.push_back(item->second.pending);
     Remove(item);
   }
+  PlanCascade(snapshot, variants, now, &batch.selection);
   for (const Portion& portion : batch.selection.portions) {
     Take(chosen_from_[static_cast<size_t>(portion.entry)], portion.rows, snapshot, variants, now,
          &batch);
   }
   idle_until_ = batch.selection.wait_until;
+  if (!refinements_.empty()) CutSecondPass(variants, now, &batch);
   if (batch.selection.variant >= 0) {
     busy_until_[static_cast<size_t>(worker)] = now + FromSeconds(batch.selection.predicted_seconds);
   }
   return batch;
+}
+
+void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const VariantState> variants,
+                             TimePoint now, Selection* selection) {
+  // What the policy gives up for those behind is theirs; with nobody behind, time until the
+  // deadline is free.
+  const bool is_alone =
+      selection->variant >= 0 && snapshot.entries.size() == 1 && items_.size() == 1;
+  if (options_.cascade == nullptr || !is_alone || refinements_.size() >= kMaxRefinements) return;
+  const QueueEntry& entry = snapshot.entries[0];
+  PendingRequest& pending = *chosen_from_[0]->second.pending;
+  const Request& request = pending.request;
+  const bool may = request.kind == RequestKind::kRank && request.may_cascade && !entry.is_pinned;
+  if (!may || pending.variant >= 0) return;
+  const std::optional<CascadePlan> plan = options_.cascade->Choose(
+      selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now), variants,
+      options_.limits, options_.safety);
+  if (!plan) return;
+  pending.refinement.variant = plan->second;
+  pending.answer.predicted =
+      now - entry.arrival + options_.reply_margin + FromSeconds(plan->seconds);
+  const CostCoefficients& cost = variants[static_cast<size_t>(plan->first)].cost;
+  WorkShape work;
+  for (const int32_t length : entry.lengths) {
+    const bool fits = work.rows < options_.limits.max_sequences &&
+                      work.tokens + length <= options_.limits.max_tokens;
+    if (!fits || IsFullBatch(cost, work)) break;
+    work.Add(length);
+  }
+  selection->variant = plan->first;
+  selection->sub_network = 0;
+  selection->portions = {{.entry = 0, .rows = static_cast<int>(work.rows)}};
+  selection->predicted_seconds = BatchSeconds(cost, work);
+  selection->reason = SelectionReason::kCascade;
+}
+
+void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint now,
+                               CutBatch* batch) {
+  const size_t before = batch->complete.size();
+  if (batch->selection.variant < 0 && !items_.empty()) {
+    // The selector waits for something: an answer must not.
+    refinements_.TakeAll(&batch->complete);
+  } else if (batch->selection.variant < 0) {
+    if (std::optional<RefinementBatch> next = refinements_.Cut(variants, now, &batch->complete)) {
+      const Refinement& refinement = next->pending->refinement;
+      const auto first = refinement.order.begin() + next->first;
+      TakenRows taken{.pending = next->pending, .rows = next->rows};
+      taken.picked.assign(first, first + next->rows);
+      batch->is_second_pass = true;
+      batch->selection.variant = refinement.variant;
+      batch->selection.predicted_seconds = next->seconds;
+      batch->selection.reason = SelectionReason::kCascade;
+      batch->work = next->work;
+      batch->taken.push_back(std::move(taken));
+    }
+  }
+  refinements_.TakeLate(batch->selection.predicted_seconds, variants, now, &batch->complete);
+  for (size_t i = before; i < batch->complete.size(); ++i) {
+    batch->complete[i]->place = PendingRequest::Place::kEnded;
+  }
 }
 
 void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
@@ -203,7 +268,9 @@ void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
   const double seconds =
       AloneSeconds(variants[static_cast<size_t>(variant)].cost, entry.total, snapshot.limits);
   taken->is_first = true;
-  taken->reason = selector_->Reason(entry, variant, snapshot, variants);
+  const bool is_cascade = pending.refinement.variant >= 0;
+  taken->reason = is_cascade ? SelectionReason::kCascade
+                             : selector_->Reason(entry, variant, snapshot, variants);
   taken->queue_time = now - pending.pushed;
   if (taken->reason == SelectionReason::kDegraded) {
     taken->degraded_from = BestInTime(variants, entry.admissible, entry.total, snapshot.limits,
@@ -214,8 +281,10 @@ void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
   answer.variant = variant;
   answer.reason = taken->reason;
   answer.queue = taken->queue_time;
-  answer.predicted = now - entry.arrival + options_.reply_margin +
-                     FromSeconds(std::max(seconds, selection.predicted_seconds));
+  if (!is_cascade) {
+    answer.predicted = now - entry.arrival + options_.reply_margin +
+                       FromSeconds(std::max(seconds, selection.predicted_seconds));
+  }
   answer.num_outputs = options_.num_outputs[static_cast<size_t>(variant)];
   answer.outputs.resize(pending.encoded.lengths.size() * static_cast<size_t>(answer.num_outputs));
 }
@@ -248,6 +317,25 @@ void BatchQueue::Take(QueueItems::iterator item, int rows, const QueueSnapshot& 
   if (entry.lengths.empty()) Remove(item);
 }
 
+bool BatchQueue::CompleteRows(const TakenRows& rows, bool is_second_pass, bool ok) {
+  PendingRequest& pending = *rows.pending;
+  Refinement& refinement = pending.refinement;
+  const int all = static_cast<int>(pending.encoded.lengths.size());
+  if (is_second_pass) {
+    // After a failure what is there is the answer.
+    if (!ok) return true;
+    refinement.done += rows.rows;
+    if (refinement.done == all) return true;
+    refinements_.Continue(rows.pending);
+    return false;
+  }
+  if (!ok) return true;
+  if (pending.rows_done < all) return false;
+  if (refinement.variant < 0) return true;
+  refinements_.Begin(rows.pending);
+  return false;
+}
+
 std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, bool ok,
                                              Duration engine_time, TimePoint now) {
   std::vector<PendingPtr> ended;
@@ -259,11 +347,10 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
   busy_until_[static_cast<size_t>(worker)] = TimePoint();
   for (const TakenRows& rows : batch.taken) {
     PendingRequest& pending = *rows.pending;
-    pending.rows_done += rows.rows;
+    if (!batch.is_second_pass) pending.rows_done += rows.rows;
     if (pending.place == PendingRequest::Place::kEnded) continue;
     pending.answer.compute += engine_time;
-    const bool is_complete = pending.rows_done == static_cast<int>(pending.encoded.lengths.size());
-    if (ok && !is_complete) continue;
+    if (!CompleteRows(rows, batch.is_second_pass, ok)) continue;
     if (const auto item = Find(pending); item != items_.end()) Remove(item);
     pending.place = PendingRequest::Place::kEnded;
     ended.push_back(rows.pending);
@@ -272,18 +359,19 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
     outcome.completed_work.Add(pending.encoded.work);
     if (pending.request.deadline - options_.reply_margin < now) ++outcome.late;
   }
-  if (ok) selector_->OnBatchDone(outcome, now);
+  // Of its own batches alone: it did not choose a second pass.
+  if (ok && !batch.is_second_pass) selector_->OnBatchDone(outcome, now);
   return ended;
 }
 
 bool BatchQueue::WaitForWork(const Clock& clock) {
   const MutexLock lock(&mutex_);
   while (!stopped_) {
-    if (items_.empty()) {
+    if (items_.empty() && refinements_.empty()) {
       changed_.Wait(&mutex_);
       continue;
     }
-    if (!idle_until_) break;
+    if (items_.empty() || !idle_until_) break;
     const Duration left = *idle_until_ - clock.Now();
     if (left <= Duration::zero()) break;
     changed_.WaitFor(&mutex_, left);
@@ -306,6 +394,9 @@ std::vector<PendingPtr> BatchQueue::Stop() {
     left.push_back(item->second.pending);
     Remove(item);
   }
+  const size_t queued = left.size();
+  refinements_.TakeAll(&left);
+  for (size_t i = queued; i < left.size(); ++i) left[i]->place = PendingRequest::Place::kEnded;
   changed_.NotifyAll();
   return left;
 }

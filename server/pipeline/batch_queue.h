@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "server/pipeline/pending_request.h"
+#include "server/pipeline/refinement.h"
 #include "server/pipeline/selector.h"
 #include "server/telemetry/recorder.h"
 
@@ -60,6 +61,8 @@ struct TakenRows {
   int first_row = 0;
   int rows = 0;
   size_t first_token = 0;
+  std::vector<int32_t>
+      picked;             // of a second pass: the rows; first_row and first_token mean nothing
   bool is_first = false;  // of the request's batches; the rest is set for it alone
   SelectionReason reason = SelectionReason::kFit;
   int degraded_from = -1;  // what an idle server would have taken
@@ -72,6 +75,8 @@ struct CutBatch {
   WorkShape work;
   std::vector<PendingPtr> expired;   // past their deadline: the caller answers them
   std::vector<PendingPtr> hopeless;  // given up by the selector: the caller answers them
+  std::vector<PendingPtr> complete;  // no time for a second pass: the caller answers them
+  bool is_second_pass = false;
 };
 
 struct QueueOptions {
@@ -79,7 +84,8 @@ struct QueueOptions {
   int num_workers = 1;
   double safety = 1;
   Duration reply_margin{};
-  std::vector<int> num_outputs;  // of a row, one a variant
+  std::vector<int> num_outputs;           // of a row, one a variant
+  const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
 };
 
 // Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
@@ -102,6 +108,7 @@ class BatchQueue {
   bool Cancel(const PendingPtr& pending);
 
   // The next batch for a free worker: drops the dead, lets the selector choose, takes the rows.
+  // When nothing waits for its first pass: a batch of a second one.
   CutBatch Cut(int worker, std::span<const VariantState> variants, TimePoint now);
 
   // The worker is free; counts the rows as done and the time as theirs. Returns the requests that
@@ -123,6 +130,8 @@ class BatchQueue {
  private:
   // Enough to see what a choice does to others; a longer look ahead only costs time.
   static constexpr size_t kMaxSnapshot = 256;
+  // Requests between their passes; their texts are kept.
+  static constexpr size_t kMaxRefinements = 64;
 
   absl::Status PushLocked(const PendingPtr& pending, int cheapest,
                           std::span<const VariantState> variants, TimePoint now, const Judge& judge)
@@ -142,6 +151,15 @@ class BatchQueue {
   // `hopeless` (indices of the snapshot), so that they can be bound anew. True when there was one.
   bool StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Replaces what the selector chose for a request that is alone by the first pass of a cascade, if
+  // that promises more.
+  void PlanCascade(const QueueSnapshot& snapshot, std::span<const VariantState> variants,
+                   TimePoint now, Selection* selection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CutSecondPass(std::span<const VariantState> variants, TimePoint now, CutBatch* batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // True when the request is done.
+  bool CompleteRows(const TakenRows& rows, bool is_second_pass, bool ok)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Bind(const QueueEntry& entry, const Selection& selection, const QueueSnapshot& snapshot,
             std::span<const VariantState> variants, TimePoint now, TakenRows* taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -156,6 +174,7 @@ class BatchQueue {
   Selector* const selector_ ABSL_PT_GUARDED_BY(mutex_);
   CondVar changed_;
   QueueItems items_ ABSL_GUARDED_BY(mutex_);
+  RefinementList refinements_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
   std::array<QueueTotals, kNumPriorities> waiting_ ABSL_GUARDED_BY(mutex_);
   WorkShape waiting_work_ ABSL_GUARDED_BY(mutex_);

@@ -14,6 +14,15 @@
 
 namespace tailor {
 
+// The second pass of a cascade, [queue]. Rows of `scores` belong to the batch that runs them.
+struct Refinement {
+  int variant = -1;                  // -1: none is planned
+  std::vector<int32_t> order;        // rows, best first by the first pass
+  std::vector<size_t> first_tokens;  // [texts] of each row in the encoded ids
+  std::vector<float> scores;         // [texts] raw; of order[0 .. done)
+  int done = 0;
+};
+
 // Shared by the queue, the batches that hold its rows, and its ticket. Until it is pushed it
 // belongs to the thread that tokenises it; after that the fields marked [queue] are guarded by the
 // queue's lock, and the rest does not change except for the rows of `answer.outputs` that a running
@@ -36,6 +45,7 @@ struct PendingRequest {
   size_t tokens_taken = 0;                // [queue]
   int rows_done = 0;                      // [queue]
   int variant = -1;                       // [queue] once the first row was taken
+  Refinement refinement;
   Answer answer;
 
   // Gives the answer and drops the callback, with all that it holds. Whoever moved `place` to

@@ -51,6 +51,11 @@ std::vector<int> NumOutputsOf(const std::vector<ServedVariant>& variants) {
   return num_outputs;
 }
 
+// The baselines are what their papers say, and those chose one variant a request.
+const CascadeTable* CascadeOf(const RankerOptions& options) {
+  return options.policy == "tailored" ? options.cascade.get() : nullptr;
+}
+
 size_t NumBytes(const Request& request) {
   size_t bytes = 0;
   for (const TextPair& text : request.texts) {
@@ -127,7 +132,8 @@ class Pipeline final : public SteppedRanker {
                          .num_workers = static_cast<int>(input.backends.size()),
                          .safety = options_.safety,
                          .reply_margin = options_.reply_margin,
-                         .num_outputs = NumOutputsOf(served_)},
+                         .num_outputs = NumOutputsOf(served_),
+                         .cascade = CascadeOf(options_)},
             selector_.get(), recorder_)),
         choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
         has_threads_(input.has_threads) {
@@ -135,6 +141,7 @@ class Pipeline final : public SteppedRanker {
                               .queue = queue_.get(),
                               .variants = &variants_,
                               .decisions = &decisions_,
+                              .cascade = CascadeOf(options_),
                               .recorder = recorder_,
                               .clock = clock_};
     for (std::unique_ptr<Backend>& backend : input.backends) {

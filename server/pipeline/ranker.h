@@ -18,6 +18,8 @@
 
 namespace tailor {
 
+class CascadeTable;
+
 // A variant that was loaded into every worker's backend under the same cut.
 struct ServedVariant {
   std::string id;
@@ -40,6 +42,8 @@ struct RankerOptions {
   int64_t max_queued_tokens = 1 << 20;
   Duration reply_margin = std::chrono::milliseconds(1);  // kept back for the reply's way home
   double safety = 1.1;  // predicted times are multiplied by this before they meet a deadline
+  // Null: no cascades. Only the policy `tailored` has them; its indices are those of the variants.
+  std::shared_ptr<const CascadeTable> cascade;
 };
 
 // Cancels one request; safe to call at any time from any thread, also after the answer.

@@ -36,6 +36,7 @@ struct Request {
   int priority = 0;     // 0 to 2
   std::string variant;  // pin; empty: the server chooses
   double min_quality = 0;
+  bool may_cascade = true;  // kRank: documents may be scored by different variants
 };
 
 enum class SelectionReason {
@@ -43,7 +44,7 @@ enum class SelectionReason {
   kDegraded,    // the load forced a cheaper one than an idle server would have taken
   kPin,         // the caller named it
   kProbe,       // to see whether a variant that had become slow has recovered
-  kCascade,     // the last stage of a cascade
+  kCascade,     // all documents by one variant, then the best by a better one
   kInfeasible,  // nothing was predicted to be in time; the cheapest was tried
 };
 std::string_view ReasonName(SelectionReason reason);
@@ -54,6 +55,10 @@ struct Answer {
   std::vector<int32_t> order;      // kRank: indices into texts, best first, ties in request order
   std::vector<uint8_t> truncated;  // [texts] 0 or 1
   int variant = -1;                // index into Ranker::variants(); -1 when nothing had to run
+  // kRank: [texts] which variant scored each, when a cascade scored them by two; `variant` is the
+  // second of these then, and `outputs` are on the scale that all share. Empty otherwise.
+  std::vector<int> variants;
+  double cascade_quality = 0;  // of such an answer, as measured
   SelectionReason reason = SelectionReason::kFit;
   Duration budget{};
   Duration predicted{};  // arrival to reply, as predicted at the choice

@@ -50,19 +50,23 @@ std::vector<float> SortKeys(const Answer& answer, const Request& request, const 
 
 }  // namespace
 
-Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant) {
+Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant,
+                      const CascadeTable* cascade) {
   Answer answer = std::move(pending->answer);
   const Request& request = pending->request;
   answer.truncated = std::move(pending->encoded.truncated);
   answer.tokens = pending->encoded.work.tokens;
   answer.budget = request.deadline - request.arrival;
   if (request.kind != RequestKind::kRank) return answer;
-  const std::vector<float> scores = SortKeys(answer, request, variant.task);
-  answer.order.resize(request.texts.size());
-  std::iota(answer.order.begin(), answer.order.end(), 0);
-  std::stable_sort(answer.order.begin(), answer.order.end(), [&](int32_t a, int32_t b) {
-    return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
-  });
+  if (cascade != nullptr) MergePasses(*pending, *cascade, &answer);
+  if (answer.order.empty()) {
+    const std::vector<float> scores = SortKeys(answer, request, variant.task);
+    answer.order.resize(request.texts.size());
+    std::iota(answer.order.begin(), answer.order.end(), 0);
+    std::stable_sort(answer.order.begin(), answer.order.end(), [&](int32_t a, int32_t b) {
+      return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
+    });
+  }
   if (request.top_n > 0 && static_cast<size_t>(request.top_n) < answer.order.size()) {
     answer.order.resize(static_cast<size_t>(request.top_n));
   }
@@ -102,12 +106,24 @@ bool Worker::RunOne() {
   const std::vector<VariantState> variants = parts_.variants->States(now);
   CutBatch batch = parts_.queue->Cut(index_, variants, now);
   AnswerDead(batch, variants);
-  if (batch.selection.variant < 0) return !batch.expired.empty() || !batch.hopeless.empty();
+  if (batch.selection.variant < 0) {
+    return !batch.expired.empty() || !batch.hopeless.empty() || !batch.complete.empty();
+  }
   RecordBindings(batch);
   const BatchRun run = Run(batch, now);
   Record(batch, run, variants[static_cast<size_t>(batch.selection.variant)].cost);
   AnswerCallers(batch, run);
   return true;
+}
+
+void Worker::AnswerOne(const PendingPtr& pending) {
+  if (pending->request.deadline < parts_.clock->Now()) {
+    parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
+                                PipelinePoint::kReply);
+    return pending->Finish(PastDeadline());
+  }
+  const ServedVariant& variant = parts_.served[static_cast<size_t>(pending->answer.variant)];
+  pending->Finish(CompleteAnswer(pending.get(), variant, parts_.cascade));
 }
 
 void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> variants) {
@@ -122,6 +138,7 @@ void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> var
                                 PipelinePoint::kDequeue);
     pending->Finish(status);
   }
+  for (const PendingPtr& pending : batch.complete) AnswerOne(pending);
 }
 
 void Worker::RecordBindings(const CutBatch& batch) {
@@ -139,6 +156,13 @@ void Worker::Pack(const CutBatch& batch) {
   batch_.Clear();
   for (const TakenRows& taken : batch.taken) {
     const EncodedRequest& encoded = taken.pending->encoded;
+    for (const int32_t row : taken.picked) {
+      const auto length = static_cast<size_t>(encoded.lengths[static_cast<size_t>(row)]);
+      const size_t at = taken.pending->refinement.first_tokens[static_cast<size_t>(row)];
+      batch_.Append(std::span(encoded.ids).subspan(at, length),
+                    std::span(encoded.types).subspan(at, length));
+    }
+    if (!taken.picked.empty()) continue;
     size_t token = taken.first_token;
     for (int row = taken.first_row; row < taken.first_row + taken.rows; ++row) {
       const auto length = static_cast<size_t>(encoded.lengths[static_cast<size_t>(row)]);
@@ -154,6 +178,10 @@ void Worker::Unpack(const CutBatch& batch) {
   const auto width = static_cast<size_t>(loaded.num_outputs);
   const float* next = outputs_.data();
   for (const TakenRows& taken : batch.taken) {
+    for (const int32_t row : taken.picked) {
+      taken.pending->refinement.scores[static_cast<size_t>(row)] = *next++;
+    }
+    if (!taken.picked.empty()) continue;
     const auto count = static_cast<size_t>(taken.rows) * width;
     std::copy_n(
         next, count,
@@ -205,19 +233,14 @@ void Worker::Record(const CutBatch& batch, const BatchRun& run, const CostCoeffi
 
 void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {
   const TimePoint now = parts_.clock->Now();
-  const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
   const bool ok = run.status.ok();
   for (const PendingPtr& pending :
        parts_.queue->Complete(index_, batch, ok, run.engine_time, now)) {
-    if (!ok) {
+    if (ok || batch.is_second_pass) {
+      AnswerOne(pending);
+    } else {
       pending->Finish(
           MakeRefusal({.refusal = Refusal::kEngine}, "the engine failed; the log has the reason"));
-    } else if (pending->request.deadline < now) {
-      parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
-                                  PipelinePoint::kReply);
-      pending->Finish(PastDeadline());
-    } else {
-      pending->Finish(CompleteAnswer(pending.get(), variant));
     }
   }
   parts_.recorder->RecordPost(batch.selection.variant, parts_.clock->Now() - now);

@@ -26,6 +26,7 @@ struct PipelineParts {
   BatchQueue* queue = nullptr;
   VariantTable* variants = nullptr;
   DecisionLog* decisions = nullptr;
+  const CascadeTable* cascade = nullptr;  // null: no cascades
   Recorder* recorder = nullptr;
   const Clock* clock = nullptr;
 };
@@ -51,6 +52,7 @@ class Worker {
     Duration engine_time{};
   };
 
+  void AnswerOne(const PendingPtr& pending);
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
   void RecordBindings(const CutBatch& batch);
   BatchRun Run(const CutBatch& batch, TimePoint cut_at);
@@ -66,7 +68,9 @@ class Worker {
   std::vector<float> outputs_;
 };
 
-// A complete request's answer: its order by score, its part of the numbers.
-Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant);
+// A complete request's answer: its order by score, its part of the numbers. `variant` scored all
+// documents, `cascade` (may be null) merges what a second one did.
+Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant,
+                      const CascadeTable* cascade = nullptr);
 
 }  // namespace tailor

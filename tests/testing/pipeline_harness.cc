@@ -85,6 +85,7 @@ Request MakeRequest(const Call& call, const CallOptions& options, TimePoint now)
   request.variant = options.variant;
   request.min_quality = options.min_quality;
   request.top_n = options.top_n;
+  request.may_cascade = options.may_cascade;
   return request;
 }
 

@@ -52,6 +52,7 @@ struct CallOptions {
   std::string variant;
   double min_quality = 0;
   int top_n = 0;
+  bool may_cascade = true;
   int seed = 0;
 };
 

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/pipeline/refinement.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+namespace tailor {
+namespace {
+
+// One document scored twice keeps its place.
+constexpr int kLeastRows = 2;
+
+}  // namespace
+
+void RefinementList::Begin(const PendingPtr& pending) {
+  const std::vector<float>& scores = pending->answer.outputs;
+  Refinement& refinement = pending->refinement;
+  refinement.order.resize(scores.size());
+  std::iota(refinement.order.begin(), refinement.order.end(), 0);
+  std::stable_sort(refinement.order.begin(), refinement.order.end(), [&](int32_t a, int32_t b) {
+    return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
+  });
+  refinement.first_tokens.reserve(scores.size());
+  size_t token = 0;
+  for (const int32_t length : pending->encoded.lengths) {
+    refinement.first_tokens.push_back(token);
+    token += static_cast<size_t>(length);
+  }
+  refinement.scores.resize(scores.size());
+  Continue(pending);
+}
+
+RefinementBatch RefinementList::Fill(const PendingPtr& pending,
+                                     std::span<const VariantState> variants,
+                                     double seconds_left) const {
+  const Refinement& refinement = pending->refinement;
+  const VariantState& state = variants[static_cast<size_t>(refinement.variant)];
+  RefinementBatch batch{.pending = pending, .first = refinement.done, .rows = 0, .work = {}};
+  if (!state.is_available) return batch;
+  const auto first = static_cast<size_t>(batch.first);
+  for (size_t i = first; i < refinement.order.size(); ++i) {
+    const int32_t length = pending->encoded.lengths[static_cast<size_t>(refinement.order[i])];
+    WorkShape work = batch.work;
+    work.Add(length);
+    const double seconds = BatchSeconds(state.cost, work);
+    const bool is_full = work.rows > limits_.max_sequences || work.tokens > limits_.max_tokens ||
+                         IsFullBatch(state.cost, batch.work);
+    if (is_full) break;
+    // The first of all alone would keep its place.
+    if (safety_ * seconds > seconds_left) {
+      if (batch.first + batch.rows < kLeastRows) batch.rows = 0;
+      break;
+    }
+    batch.work = work;
+    batch.seconds = seconds;
+    ++batch.rows;
+  }
+  return batch;
+}
+
+std::optional<RefinementBatch> RefinementList::Cut(std::span<const VariantState> variants,
+                                                   TimePoint now, std::vector<PendingPtr>* done) {
+  while (!items_.empty()) {
+    const PendingPtr pending = items_.begin()->second;
+    items_.erase(items_.begin());
+    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now));
+    if (batch.rows > 0) return batch;
+    done->push_back(pending);
+  }
+  return std::nullopt;
+}
+
+void RefinementList::TakeLate(double seconds, std::span<const VariantState> variants, TimePoint now,
+                              std::vector<PendingPtr>* done) {
+  for (auto item = items_.begin(); item != items_.end();) {
+    const double left = SecondsLeft(*item->second, now) - safety_ * seconds;
+    if (Fill(item->second, variants, left).rows > 0) {
+      ++item;
+    } else {
+      done->push_back(item->second);
+      item = items_.erase(item);
+    }
+  }
+}
+
+void RefinementList::TakeAll(std::vector<PendingPtr>* done) {
+  for (auto& [key, pending] : items_) done->push_back(std::move(pending));
+  items_.clear();
+}
+
+void MergePasses(const PendingRequest& pending, const CascadeTable& table, Answer* answer) {
+  const Refinement& refinement = pending.refinement;
+  if (refinement.done == 0) {
+    if (refinement.variant >= 0) answer->reason = SelectionReason::kDegraded;
+    return;
+  }
+  const int first = answer->variant;
+  const std::vector<float> first_scores = std::move(answer->outputs);
+  const auto num_twice = static_cast<std::ptrdiff_t>(refinement.done);
+  answer->outputs.resize(first_scores.size());
+  answer->variants.assign(first_scores.size(), first);
+  answer->order = refinement.order;
+  std::stable_sort(answer->order.begin(), answer->order.begin() + num_twice,
+                   [&](int32_t a, int32_t b) {
+                     return refinement.scores[static_cast<size_t>(a)] >
+                            refinement.scores[static_cast<size_t>(b)];
+                   });
+  // A calibrated score is a mean: that of a good document can be below that of a bad one by
+  // another variant. Scores must fall along the order all the same.
+  float bound = std::numeric_limits<float>::infinity();
+  for (size_t i = 0; i < answer->order.size(); ++i) {
+    const auto row = static_cast<size_t>(answer->order[i]);
+    const bool is_twice = static_cast<std::ptrdiff_t>(i) < num_twice;
+    if (is_twice) {
+      answer->variants[row] = refinement.variant;
+      answer->tokens += pending.encoded.lengths[row];
+    }
+    const float score = is_twice ? refinement.scores[row] : first_scores[row];
+    bound = std::min(bound, table.Calibrated(answer->variants[row], score));
+    answer->outputs[row] = bound;
+  }
+  answer->variant = refinement.variant;
+  answer->reason = SelectionReason::kCascade;
+  answer->cascade_quality = table.Quality(
+      first, refinement.variant,
+      static_cast<double>(refinement.done) / static_cast<double>(first_scores.size()));
+}
+
+}  // namespace tailor
