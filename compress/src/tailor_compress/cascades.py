@@ -18,6 +18,11 @@ from tailor_compress.evaluation.cascade import (
     curve,
     useful_pairs,
 )
+from tailor_compress.evaluation.cascade_alternatives import (
+    by_calibration,
+    quality_of_three,
+    three_passes,
+)
 from tailor_compress.evaluation.cascade_plot import cascade_plot
 from tailor_compress.evaluation.engine_cost import COSTS
 from tailor_compress.evaluation.report import QUALITY_SET
@@ -94,8 +99,9 @@ def _content(cuts: Mapping[str, Cut], pairs: Sequence[Pair], data: dict[str, Any
     }
 
 
-def _table(points: Sequence[CurvePoint]) -> str:
+def _table(points: Sequence[CurvePoint], dev: Mapping[str, Cut], test: Mapping[str, Cut]) -> str:
     rows = []
+    thrice = three_passes(dev)
     wanted = (0.03, 0.1, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 16.0, 20.0, 25.0, 30.0)
     for ms in wanted:
         before = [point for point in points if point.ms <= ms]
@@ -105,8 +111,17 @@ def _table(points: Sequence[CurvePoint]) -> str:
         plan = point.plan
         how = plan.first if plan.rows == 0 else f"{plan.first}, then {plan.second} on {plan.rows}"
         gain = f"{point.planned - point.single:+.3f}"
-        rows.append([f"{point.ms:.2f}", f"{point.single:.3f}", f"{point.planned:.3f}", gain, how])
-    return table(["ms", "best single cut", "planned", "difference", "plan"], rows)
+        calibrated = (
+            ""
+            if plan.rows == 0
+            else f"{by_calibration(plan.first, plan.second, plan.rows, dev, test):.3f}"
+        )
+        three = quality_of_three(point.ms, thrice, test)
+        others = [calibrated, "" if three is None else f"{three:.3f}"]
+        figures = [f"{point.ms:.2f}", f"{point.single:.3f}", f"{point.planned:.3f}", gain]
+        rows.append([*figures, how, *others])
+    header = ["ms", "best single cut", "planned", "difference", "plan"]
+    return table([*header, "merged by calibrated score", "three passes"], rows)
 
 
 def calibrate(space: Workspace, tailor: Path | None, plot: Path) -> str:
@@ -133,4 +148,4 @@ def calibrate(space: Workspace, tailor: Path | None, plot: Path) -> str:
     write_json(space.family / CALIBRATION, _content(dev, pairs, data))
     points = curve(dev, cuts["test"], pairs)
     write_replacing(plot, cascade_plot(points))
-    return _table(points)
+    return _table(points, dev, cuts["test"])
