@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 FAMILY ?= models/packages
 
 .PHONY: help setup setup-python build build-tailor demo serve test test-gcc test-cpp asan tsan lint fmt bench \
-        bench-engine bench-service goldens fuzz image clean
+        bench-engine bench-service bench-policies goldens fuzz image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -70,6 +70,9 @@ bench-service: build  ## service at saturation, idle latency, start
 	python3 bench/service/saturation.py
 	python3 bench/service/idle_latency.py
 	python3 bench/service/startup.py
+
+bench-policies: build-tailor setup-python  ## every policy on every simulated trace: docs/policies.md (about an hour)
+	.venv/bin/python bench/policies/bench_policies.py
 
 goldens: setup-python  ## recreate tests/golden from PyTorch
 	.venv/bin/python tools/make_goldens.py

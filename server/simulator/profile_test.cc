@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/simulator/profile.h"
 
+#include <filesystem>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -69,6 +70,17 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ParseProfile, NotJson) {
   const absl::Status status = ParseProfile("{", "p.json").status();
   EXPECT_EQ(status.message().find("profile p.json: "), 0u) << status;
+}
+
+TEST(ReadProfile, EveryShippedOne) {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("bench/policies/profiles")) {
+    const absl::StatusOr<Profile> profile = ReadProfile(entry.path());
+    ASSERT_TRUE(profile.ok()) << profile.status();
+    EXPECT_EQ(profile->name, entry.path().stem().string());
+    ++count;
+  }
+  EXPECT_GE(count, 2);
 }
 
 TEST(ReadProfile, MissingFile) {
