@@ -57,7 +57,7 @@ class QueueScene {
     entry.waiting = entry.total;
     entry.lengths = lengths_.back();
     entry.cheapest = CheapestVariant(variants_, entry.admissible, entry.waiting, limits);
-    entry.assigned = selector().OnArrival(entry, variants_, now_);
+    if (announces) entry.assigned = selector().OnArrival(entry, variants_, now_);
     const auto place = std::upper_bound(
         entries_.begin(), entries_.end(), entry,
         [](const QueueEntry& a, const QueueEntry& b) { return a.deadline < b.deadline; });
@@ -107,6 +107,8 @@ class QueueScene {
 
   BatchLimits limits;
   double safety = 1;
+  // Whether the policy is told of arrivals; without, it has nothing to expect more of.
+  bool announces = true;
 
  private:
   const std::string policy_;
