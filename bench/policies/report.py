@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from profiles import Profile
 from runs import BOUND, Store, has_bound
-from scenarios import DURATION, SCENARIOS, Scenario, policies
+from scenarios import BOUND_DURATION, DURATION, SCENARIOS, Scenario, policies
 from statistics_of_seeds import Estimate, estimate, paired
 from svg import Series, plot
 
@@ -122,7 +122,11 @@ def _bound(comparison: Comparison) -> list[str]:
         return []
     rows.append(["mean", f"{100 * np.mean(own):.2f}", f"{100 * np.mean(rival):.2f}"])
     head = ["trace, load", f"{OWN}, %", f"{RIVAL}, %"]
-    return ["Distance to the clairvoyant bound, without noise:", "", *_table(head, rows)]
+    return [
+        f"Distance to the clairvoyant bound, without noise, {BOUND_DURATION} a run:",
+        "",
+        *_table(head, rows),
+    ]
 
 
 def _below(comparison: Comparison) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from bound import bound, read_requests
 from profiles import Profile, read_profile
-from scenarios import SCENARIOS, Scenario, policies, simulate
+from scenarios import BOUND_DURATION, SCENARIOS, Scenario, policies, simulate
 
 BOUND = "bound"  # in the place of a policy: the clairvoyant bound of a trace
 _MOST_LOAD_OF_BOUND = 1
@@ -71,7 +71,14 @@ def execute(run: Run, tailor: Path, profile_file: Path) -> dict[str, Any]:
         reached = {}
         for policy in ("tailored", "slackfit"):
             result = simulate(
-                tailor, profile_file, run.scenario, policy, run.seed, noise=0, record=record
+                tailor,
+                profile_file,
+                run.scenario,
+                policy,
+                run.seed,
+                noise=0,
+                duration=BOUND_DURATION,
+                record=record,
             )
             reached[policy] = result["effective_quality"]
         requests = read_requests(record)

@@ -12,6 +12,7 @@ from typing import Any
 from profiles import Profile
 
 DURATION = "60s"
+BOUND_DURATION = "15s"  # the linear programs take seconds for thousands of requests
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,14 @@ def simulate(
     seed: int,
     *,
     noise: float = 0.05,
+    duration: str = DURATION,
     record: Path | None = None,
 ) -> dict[str, Any]:
     """One run of ``tailor simulate``, with the times of decisions."""
     command = [str(tailor), "simulate", "--json", "--decision-time", "--profile", str(profile)]
     command += ["--trace", scenario.trace, "--load", f"{scenario.load:g}", "--policy", policy]
     command += ["--fault", scenario.fault, "--noise", f"{noise:g}", "--seed", str(seed)]
-    command += ["--duration", DURATION]
+    command += ["--duration", duration]
     if record is not None:
         command += ["--record", str(record)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

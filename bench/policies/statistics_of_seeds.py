@@ -32,7 +32,8 @@ class Estimate:
 
     def shown(self, digits: int = 4, factor: float = 1) -> str:
         """As tables show it."""
-        return f"{factor * self.mean:.{digits}f} ± {factor * self.half:.{digits}f}"
+        mean = f"{factor * self.mean:.{digits}f}"
+        return mean if self.half == 0 else f"{mean} ± {factor * self.half:.{digits}f}"
 
 
 def estimate(values: Sequence[float]) -> Estimate:
