@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one binary: `tailor serve`, `rank`, `load`, `score`, `simulate`, `inspect`, `health`.
+// The one binary: `tailor serve`, `rank`, `load`, `explain`, `score`, `simulate`, `inspect`,
+// `health`.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "cli/inspect_command.h"
 #include "cli/score_command.h"
 #include "cli/simulate_command.h"
+#include "client/explain_command.h"
 #include "client/load_command.h"
 #include "client/rank_command.h"
 
@@ -98,6 +100,7 @@ int main(int argc, char** argv) {
   tailor::AddServeCommand(app, &exit_code);
   tailor::AddRankCommand(app, &exit_code);
   tailor::AddLoadCommand(app, &exit_code);
+  tailor::AddExplainCommand(app, &exit_code);
   tailor::AddScoreCommand(app, &exit_code);
   tailor::AddSimulateCommand(app, &exit_code);
   tailor::AddInspectCommand(app, &exit_code);

@@ -46,7 +46,8 @@ std::vector<ConfigOption> MakeOptions() {
       {"threads", U::kCount, &C::threads,
        "Threads of the engine. 0: the cores of the CPU quota and the affinity mask.", 0, 1024},
       {"policy", U::kText, &C::policy,
-       "How a variant is chosen: tailored (best quality in time) or fixed:ID."},
+       "How a variant is chosen: tailored (the most quality in time) or fixed:VARIANT; to compare, "
+       "slackfit, infaas-mincost, infaas-slowest-fit, proteus, model-switching or aimd."},
       {"default-budget", U::kDuration, &C::default_budget,
        "Time allowed when a call names neither a budget nor a deadline.", 0.0001, 60},
       {"reply-margin", U::kDuration, &C::reply_margin,

@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/pipeline/policies/registry.h"
 #include "tests/testing/temp_folder.h"
 
 namespace tailor {
@@ -127,6 +128,12 @@ TEST_F(ConfigTest, CombinationsAreChecked) {
   config.max_document_bytes = 1;
   config.policy = "fastest";
   EXPECT_THAT(std::string(CheckConfig(config).message()), HasSubstr("tailored, fixed:VARIANT"));
+}
+
+TEST_F(ConfigTest, TheDocumentNamesEveryPolicy) {
+  for (const PolicyInfo& info : Policies()) {
+    EXPECT_THAT(ConfigDocumentation(), HasSubstr(std::string(info.name)));
+  }
 }
 
 // The document is made from the table: `tailor serve --print-config-docs > docs/configuration.md`.

@@ -2,6 +2,7 @@
 #include "server/pipeline/explain.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -116,7 +117,8 @@ class Explainer {
       chosen = candidate.variant;
       break;
     }
-    const QueueEntry entry{.arrival = demand_.arrival,
+    const QueueEntry entry{.id = std::numeric_limits<uint64_t>::max(),  // none that waits
+                           .arrival = demand_.arrival,
                            .deadline = demand_.deadline - context_.reply_margin,
                            .is_pinned = !query_.variant.empty(),
                            .admissible = demand_.admissible,

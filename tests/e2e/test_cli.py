@@ -29,7 +29,7 @@ def test_version_and_help() -> None:
     version = run_tailor("--version")
     assert version.returncode == 0
     assert version.stdout.startswith("tailor 0.")
-    for command in ("serve", "rank", "load", "inspect"):
+    for command in ("serve", "rank", "load", "explain", "inspect"):
         assert command in run_tailor("--help").stdout
         assert run_tailor(command, "--help").returncode == 0
 
@@ -202,6 +202,47 @@ def test_an_unknown_fixed_variant_names_the_nearest(family: Path) -> None:
     )
     assert result.returncode == EXIT_CONFIG
     assert "small" in result.stderr.strip().splitlines()[-1]
+
+
+def test_an_unknown_policy_names_all_and_the_nearest(family: Path) -> None:
+    result = run_tailor("serve", "--check-config", "--family", str(family), "--policy", "slakfit")
+    assert result.returncode == EXIT_CONFIG
+    line = one_line(result.stderr)
+    assert "expected one of tailored, fixed:VARIANT, slackfit" in line
+    assert 'did you mean "slackfit"' in line
+
+
+@pytest.mark.parametrize("policy", ["slackfit", "infaas-slowest-fit", "proteus", "aimd"])
+def test_every_policy_serves(start: Start, stubs: Stubs, policy: str) -> None:
+    served = start("--policy", policy)
+    with grpc.insecure_channel(served.address) as channel:
+        ranker = stubs.ranker_grpc.RankerStub(channel)
+        options = stubs.ranker.ServingOptions(latency_budget_us=500_000)
+        for _ in range(3):
+            request = stubs.ranker.RankRequest(query=b"a", documents=[b"b", b"c"], options=options)
+            assert len(ranker.Rank(request).results) == 2
+
+
+def test_explain_says_what_would_be_chosen(start: Start) -> None:
+    served = start()
+    chosen = run_tailor(
+        "explain", "--server", served.address, "--budget", "5s", "--lengths", "2x12,8"
+    )
+    assert chosen.returncode == 0, chosen.stderr
+    explanation = json.loads(chosen.stdout)
+    assert explanation["variant"] == explanation["candidates"][0]["variant"]
+    assert explanation["reason"] == "fit"
+    assert explanation["predicted_ms"] > 0
+    refused = run_tailor(
+        "explain", "--server", served.address, "--budget", "1us", "--lengths", "8", "--text"
+    )
+    assert refused.returncode == 0, refused.stderr
+    assert "refused: BUDGET_INFEASIBLE" in refused.stdout
+    usage = run_tailor("explain", "--server", served.address, "--budget", "5s", "--lengths", "a")
+    assert usage.returncode == EXIT_USAGE
+    assert "--lengths: expected tokens such as" in one_line(usage.stderr)
+    nobody = run_tailor("explain", "--server", "127.0.0.1:1", "--budget", "5s", "--lengths", "8")
+    assert nobody.returncode == 69
 
 
 def test_health_command_follows_the_server(start: Start) -> None:

@@ -10,6 +10,8 @@ namespace {
 // Short enough to follow a ramp within a second, long enough to tell load from a burst, which the
 // queue itself shows.
 constexpr double kMemorySeconds = 1;
+// Of less than this nothing can be said.
+constexpr double kLeastSeconds = 0.25;
 constexpr double kLeastBudget = 2e-3;
 constexpr double kLeastTokens = 64;
 constexpr double kLengthWeight = 1.0 / 64;
@@ -46,8 +48,9 @@ void DemandForecast::Observe(const QueueEntry& entry, TimePoint now) {
 std::vector<DemandForecast::Class> DemandForecast::Classes(TimePoint now) const {
   std::vector<Class> classes;
   if (!any_) return classes;
+  const double seen = ToSeconds(now - first_);
+  if (seen < kLeastSeconds) return classes;
   // What the sums would be at a rate of one a second, seen since the first arrival.
-  const double seen = std::max(ToSeconds(now - first_), 0.05 * kMemorySeconds);
   const double unit = kMemorySeconds * (1 - std::exp(-seen / kMemorySeconds));
   for (const Cell& cell : cells_) {
     if (cell.requests == 0) continue;

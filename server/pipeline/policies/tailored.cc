@@ -419,7 +419,10 @@ Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const Var
   selection.variant = draft.variant;
   selection.portions = std::move(draft.portions);
   selection.predicted_seconds = draft.seconds;
-  is_probe_ = probe.has_value();
+  last_head_ = queue.entries[scene.head].id;
+  last_kind_ = probe              ? SelectionReason::kProbe
+               : draft.is_in_time ? SelectionReason::kFit
+                                  : SelectionReason::kInfeasible;
   selection.reason = Reason(queue.entries[scene.head], draft.variant, queue, variants);
   return selection;
 }
@@ -428,7 +431,8 @@ SelectionReason TailoredPolicy::Reason(const QueueEntry& entry, int variant,
                                        const QueueSnapshot& queue,
                                        std::span<const VariantState> variants) const {
   if (entry.is_pinned) return SelectionReason::kPin;
-  if (is_probe_) return SelectionReason::kProbe;
+  // Of the last selection's first request; others join only what is in time for them.
+  if (entry.id == last_head_ && last_kind_ != SelectionReason::kFit) return last_kind_;
   const double left = ToSeconds(entry.deadline - entry.arrival);
   const std::vector<Ladder::Level>& levels = ladder_.levels();
   for (size_t i = levels.size(); i-- > 0;) {

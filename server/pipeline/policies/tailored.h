@@ -16,6 +16,7 @@
 // ratio keeps it from being chosen is probed now and then with one request that can afford it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -95,7 +96,8 @@ class TailoredPolicy : public QualityPolicy {
   double excess_ = 1;  // cost of batches against the ladder's, while others were left behind
   std::vector<TimePoint> last_run_;  // one a variant
   TimePoint last_probe_;
-  bool is_probe_ = false;  // the last selection
+  uint64_t last_head_ = 0;  // id of the last selection's first request
+  SelectionReason last_kind_ = SelectionReason::kFit;
 };
 
 }  // namespace tailor

@@ -289,7 +289,7 @@ TEST(Tailored, ProbesAVariantThatHadBecomeSlow) {
       EXPECT_EQ(selection.variant, 0);
       EXPECT_THAT(selection.portions, SizeIs(1));
       ++probes;
-    } else if (selection.variant == 0) {
+    } else if (selection.variant == 0 && i > 100) {  // the load is known by then
       ++others;
     }
     scene.Apply(selection);
