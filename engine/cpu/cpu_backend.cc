@@ -41,7 +41,7 @@ class ForwardPass {
         group_(team == nullptr ? workspace.thread(thread).group : workspace.shared()),
         mine_(workspace.thread(thread)),
         thread_(thread),
-        hidden_(group_.hidden.View(model.config.hidden, true, model.reads_bf16)),
+        hidden_(group_.hidden.View(model.config.hidden)),
         outputs_(outputs),
         steps_(model, kernels, batch, thread, mine_) {
     mine_.first_sequences.clear();
@@ -50,32 +50,35 @@ class ForwardPass {
   // Every layer for one group; of the last one only what needs all rows when the head reads first
   // rows only: Finish does the rest for all groups at once.
   void Encode(const SequenceGroup& group) {
-    ForEachPart(batch_, group,
-                [&](const SequencePart& part) { steps_.Embed(part, hidden_.From(part.begin)); });
     const std::vector<LayerShape>& layers = model_.config.layers;
+    const Rows embedded = hidden_.For(InputOf(0));
+    ForEachPart(batch_, group,
+                [&](const SequencePart& part) { steps_.Embed(part, embedded.From(part.begin)); });
     for (size_t i = 0; i < layers.size(); ++i) {
       const bool first_rows_only = model_.reads_first_rows && i + 1 == layers.size();
       const PackedAttention& attention = model_.attention[layers[i].attention];
       const PackedLinear& projection =
           first_rows_only ? attention.key_value : attention.query_key_value;
-      const Rows projected = group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
-          projection.step->out(), true, false);
+      const Rows projected =
+          group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(projection.step->out());
+      const Rows hidden = hidden_.For(InputOf(i));
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
-        steps_.Multiply(projection, hidden_.From(begin), rows, projected.From(begin));
+        steps_.Multiply(projection, hidden.From(begin), rows, projected.From(begin));
       });
       Meet();  // attention reads the keys and values of every row of a sequence
       if (first_rows_only) {
         AttendFirstRows(group, layers[i], attention.query, projected);
         return;
       }
-      const Rows context = ContextView(group_.context, layers[i]);
+      const Rows context = group_.context.View(layers[i].attention_dim());
       AttendAllRows(group, layers[i], projected, context);
+      const StepInput next = InputOf(i + 1);
       if (SharesPanels(layers[i])) {
         FinishLayerTogether(group, layers[i], context);
         continue;
       }
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
-        FinishLayer(layers[i], context.From(begin), hidden_.From(begin), rows);
+        FinishLayer(layers[i], context.From(begin), hidden_.From(begin), rows, next);
       });
     }
     Meet();  // a mean reads every row of a sequence
@@ -87,21 +90,21 @@ class ForwardPass {
   bool Finish() {
     if (!model_.reads_first_rows) return steps_.is_ok();
     const LayerShape& layer = model_.config.layers.back();
-    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, model_.reads_bf16);
-    const Rows context = ContextView(mine_.first_context, layer);
+    const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
+    const Rows context = mine_.first_context.View(layer.attention_dim());
     const std::span<const int> sequences = mine_.first_sequences;
     ForEachBlock(0, static_cast<int>(sequences.size()), [&](int begin, int rows) {
-      FinishLayer(layer, context.From(begin), hidden.From(begin), rows);
+      FinishLayer(layer, context.From(begin), hidden.From(begin), rows, {});
       WriteOutputs(hidden.From(begin), sequences.subspan(begin, rows));
     });
     return steps_.is_ok();
   }
 
  private:
-  // Attention writes its context as the output product reads it.
-  Rows ContextView(RowBuffer& buffer, const LayerShape& layer) const {
-    const bool is_bf16 = model_.attention[layer.attention].output.step->reads_bf16();
-    return buffer.View(layer.attention_dim(), !is_bf16, is_bf16);
+  // What the projections of a layer read; nothing behind the last one.
+  StepInput InputOf(size_t layer) const {
+    const std::vector<LayerShape>& layers = model_.config.layers;
+    return layer < layers.size() ? model_.attention[layers[layer].attention].input : StepInput{};
   }
 
   void Meet() {
@@ -116,15 +119,18 @@ class ForwardPass {
     }
   }
 
-  // What follows attention, in place on `hidden`: output product, norm, feed-forward, norm.
-  void FinishLayer(const LayerShape& layer, const Rows& context, const Rows& hidden, int rows) {
+  // What follows attention, in place on `hidden`: output product, norm, feed-forward, norm. `next`
+  // is what reads the rows afterwards.
+  void FinishLayer(const LayerShape& layer, const Rows& context, const Rows& hidden, int rows,
+                   const StepInput& next) {
     const PackedAttention& attention = model_.attention[layer.attention];
     const PackedFfn& ffn = model_.ffn[layer.ffn];
-    const Rows product = mine_.product.View(hidden.width, true, false);
+    const Rows product = mine_.product.View(hidden.width);
+    const Rows between = hidden.For(ffn.input);
     steps_.Multiply(attention.output, context, rows, product);
-    steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, hidden, rows);
-    for (const PackedFfnPanel& panel : ffn.panels) MultiplyPanel(panel, hidden, rows, product);
-    steps_.BiasResidualLayerNorm(product, ffn.bias, ffn.norm, hidden, rows);
+    steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, between, rows);
+    for (const PackedFfnPanel& panel : ffn.panels) MultiplyPanel(panel, between, rows, product);
+    steps_.BiasResidualLayerNorm(product, ffn.bias, ffn.norm, hidden.For(next), rows);
   }
 
   // Few rows leave a product waiting for its weights. Threads that share such a batch therefore
@@ -140,8 +146,8 @@ class ForwardPass {
                            const Rows& context) {
     const PackedAttention& attention = model_.attention[layer.attention];
     const PackedFfn& ffn = model_.ffn[layer.ffn];
-    const Rows product = mine_.product.View(hidden_.width, true, false);
-    const Rows hidden = hidden_.From(group.begin);
+    const Rows product = mine_.product.View(hidden_.width);
+    const Rows hidden = hidden_.From(group.begin).For({});
     const int rows = group.end - group.begin;
     if (rows > 0) {
       steps_.Multiply(attention.output, context.From(group.begin), rows, product);
@@ -151,20 +157,22 @@ class ForwardPass {
     const int all_rows = batch_.num_tokens();
     if (thread_ > 0) std::fill_n(product.f32, all_rows * product.width, 0.0F);  // its panels add
     for (size_t p = thread_; p < ffn.panels.size(); p += team_->size()) {
-      MultiplyPanel(ffn.panels[p], hidden_, all_rows, product);
+      MultiplyPanel(ffn.panels[p], hidden_.For({}), all_rows, product);
     }
     Meet();  // a row of the result is the sum of what all panels contribute
     if (rows == 0) return;
-    const Rows sum = mine_.product_sum.View(hidden_.width, true, false);
+    const Rows sum = mine_.product_sum.View(hidden_.width);
     workspace_.SumProducts(group.begin, rows, sum);
     steps_.BiasResidualLayerNorm(sum, ffn.bias, ffn.norm, hidden, rows);
   }
 
   void MultiplyPanel(const PackedFfnPanel& panel, const Rows& hidden, int rows,
                      const Rows& product) {
-    const Rows inner = mine_.inner.View(panel.in.step->out(), true, panel.out.step->reads_bf16());
+    const bool activates = panel.in.step->activates();
+    const Rows inner =
+        mine_.inner.View(panel.in.step->out(), activates ? panel.out.step->input() : StepInput{});
     steps_.Multiply(panel.in, hidden, rows, inner);
-    steps_.BiasActivation(panel.in.bias, inner, rows);
+    if (!activates) steps_.BiasActivation(panel.in.bias, inner, rows);
     steps_.Multiply(panel.out, inner, rows, product);
   }
 
@@ -183,9 +191,9 @@ class ForwardPass {
                        const PackedLinear& query_projection, const Rows& key_value) {
     std::vector<int>& sequences = mine_.first_sequences;
     const int done = static_cast<int>(sequences.size());
-    const Rows hidden = mine_.first_hidden.View(model_.config.hidden, true, model_.reads_bf16);
-    const Rows query = mine_.first_query.View(layer.attention_dim(), true, false);
-    const Rows context = ContextView(mine_.first_context, layer);
+    const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
+    const Rows query = mine_.first_query.View(layer.attention_dim());
+    const Rows context = mine_.first_context.View(layer.attention_dim());
     ForEachPart(batch_, group, [&](const SequencePart& part) {
       if (!part.has_first_row()) return;
       CopyRow(hidden_.From(part.first), hidden.From(sequences.size()));
@@ -208,7 +216,7 @@ class ForwardPass {
     const int rows = static_cast<int>(sequences.size());
     Rows pooled = hidden;
     if (model_.pooler.step != nullptr) {
-      pooled = mine_.product.View(hidden.width, true, false);
+      pooled = mine_.product.View(hidden.width);
       steps_.Pooler(hidden, rows, pooled);
     }
     for (int row = 0; row < rows; ++row) {
@@ -260,7 +268,7 @@ class CpuBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
 
   absl::StatusOr<LoadedCut> Load(const ModelPackage& package) override {
-    if (package.format == WeightFormat::kBf16 && !kernels_.has_bf16_outputs) {
+    if (package.format == WeightFormat::kBf16 && !kernels_.has_tiles()) {
       return absl::FailedPreconditionError(
           absl::StrCat(package.id,
                        ": expected a CPU with AMX for bf16 products, which are slower than f32 "
@@ -280,7 +288,8 @@ class CpuBackend final : public Backend {
     TAILOR_RETURN_IF_ERROR(Check(cut, batch, outputs));
     if (batch.num_sequences() == 0) return absl::OkStatus();
     const PackedModel& model = models_[cut.variant];
-    PlanSplit(batch.sequence_offsets, info_.threads, workspace_.max_shared_rows(), plan_);
+    PlanSplit(batch.sequence_offsets, info_.threads, workspace_.max_shared_rows(),
+              kernels_.has_tiles() ? kTileRows : 4, plan_);
     std::atomic<bool> is_ok = true;
     team_.Run([&](int thread) {
       if (!RunThread(model, batch, thread, outputs)) is_ok.store(false);

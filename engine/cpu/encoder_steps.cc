@@ -26,7 +26,7 @@ void EncoderSteps::Embed(const SequencePart& part, const Rows& out) {
        .rows = part.end - part.begin,
        .hidden = model_.config.hidden,
        .out = out.f32,
-       .out_bf16 = out.bf16});
+       .tiles = out.tiles});
 }
 
 void EncoderSteps::Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y) {
@@ -45,8 +45,7 @@ void EncoderSteps::Attention(const LayerShape& layer, const Rows& query, int num
                       .num_heads = layer.num_heads,
                       .head_dim = layer.head_dim,
                       .scratch = memory_.attention_scratch.data(),
-                      .context = context.f32,
-                      .context_bf16 = context.bf16});
+                      .context = context.f32});
 }
 
 void EncoderSteps::BiasActivation(const std::vector<float>& bias, const Rows& inner, int rows) {
@@ -55,8 +54,7 @@ void EncoderSteps::BiasActivation(const std::vector<float>& bias, const Rows& in
                             .activation = model_.activation,
                             .rows = rows,
                             .columns = static_cast<int>(inner.width),
-                            .out = inner.bf16 == nullptr ? inner.f32 : nullptr,
-                            .out_bf16 = inner.bf16});
+                            .out = inner.f32});
 }
 
 void EncoderSteps::BiasResidualLayerNorm(const Rows& x, const std::vector<float>& bias,
@@ -70,18 +68,17 @@ void EncoderSteps::BiasResidualLayerNorm(const Rows& x, const std::vector<float>
                                      .rows = rows,
                                      .hidden = model_.config.hidden,
                                      .out = hidden.f32,
-                                     .out_bf16 = hidden.bf16});
+                                     .tiles = hidden.tiles});
 }
 
 void EncoderSteps::Pooler(const Rows& hidden, int rows, const Rows& pooled) {
-  Multiply(model_.pooler, {.f32 = hidden.f32, .width = hidden.width}, rows, pooled);
+  Multiply(model_.pooler, hidden.For({}), rows, pooled);
   kernels_.bias_activation({.x = pooled.f32,
                             .bias = model_.pooler.bias.data(),
                             .activation = PoolerKernel(model_.config.head.pooler),
                             .rows = rows,
                             .columns = model_.config.hidden,
-                            .out = pooled.f32,
-                            .out_bf16 = nullptr});
+                            .out = pooled.f32});
 }
 
 }  // namespace tailor

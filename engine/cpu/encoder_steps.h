@@ -23,7 +23,7 @@ class EncoderSteps {
   // False after a product that oneDNN refused to run.
   bool is_ok() const { return is_ok_; }
 
-  // out = LayerNorm(word + position + type embedding) of the part's tokens.
+  // out = LayerNorm(word + position + type embedding) of the part's tokens, also in its tiles.
   void Embed(const SequencePart& part, const Rows& out);
 
   // y = x * weight^T (+ bias, where the step adds it)
@@ -34,10 +34,10 @@ class EncoderSteps {
   void Attention(const LayerShape& layer, const Rows& query, int num_queries, const Rows& keys,
                  int num_keys, const Rows& context);
 
-  // inner = activation(inner + bias), written where the next product reads it.
+  // inner = activation(inner + bias)
   void BiasActivation(const std::vector<float>& bias, const Rows& inner, int rows);
 
-  // hidden = LayerNorm(x + bias + hidden)
+  // hidden = LayerNorm(x + bias + hidden), also in its tiles
   void BiasResidualLayerNorm(const Rows& x, const std::vector<float>& bias, const PackedNorm& norm,
                              const Rows& hidden, int rows);
 

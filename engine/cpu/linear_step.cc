@@ -20,14 +20,12 @@ class FloatStep final : public LinearStep {
         product_(product),
         matrix_(std::move(matrix)) {}
 
-  bool reads_bf16() const override { return product_.spec().type == ProductType::kBf16; }
   std::string implementation() const override { return product_.implementation(); }
   size_t bytes() const override { return matrix_.bytes(); }
   size_t scratch_bytes() const override { return product_.scratch_bytes(); }
 
   bool Run(int thread, const Rows& x, int rows, const Rows& y, std::byte* scratch) const override {
-    const void* input = reads_bf16() ? static_cast<const void*>(x.bf16) : x.f32;
-    return product_.Run(thread, matrix_, input, rows, y.f32, scratch);
+    return product_.Run(thread, matrix_, x.f32, rows, y.f32, scratch);
   }
 
  private:
@@ -52,8 +50,11 @@ class StackedStep final : public LinearStep {
     }
   }
 
-  bool reads_bf16() const override {
-    return std::any_of(parts_.begin(), parts_.end(), [](const auto& p) { return p->reads_bf16(); });
+  StepInput input() const override {
+    const StepInput first = parts_.front()->input();
+    const bool is_common = std::all_of(parts_.begin(), parts_.end(),
+                                       [&](const auto& part) { return part->input() == first; });
+    return is_common ? first : StepInput{};
   }
   std::string implementation() const override {
     return absl::StrJoin(parts_, " | ", [](std::string* text, const auto& part) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = x * weight^T (+ bias), however the weights are kept: the seam for weight formats. The forward
-// pass knows only the interface; each format is one class of linear_step.cc or int8_step.cc.
+// pass knows only the interface; each format is one class of linear_step.cc, int8_step.cc or
+// tile_step.cc.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,16 +30,19 @@ class LinearStep {
   int out() const { return out_; }
   int in() const { return in_; }
 
-  // Whether Run reads x.bf16; else it reads x.f32.
-  virtual bool reads_bf16() const { return false; }
+  // What Run reads best; x.f32 will always do.
+  virtual StepInput input() const { return {}; }
+  // Whether it adds its bias and applies its activation to the outputs.
+  virtual bool activates() const { return false; }
   // What computes it, for example "brg:avx512_core"; empty when there is nothing to compute.
   virtual std::string implementation() const = 0;
   virtual size_t bytes() const = 0;          // weights as they are kept
   virtual size_t scratch_bytes() const = 0;  // that Run needs, 64-byte aligned
 
   // x: [rows, in], y: [rows, out]; rows <= kMaxProductRows. May read and write ProductRows(rows)
-  // rows (product.h). `thread` is below the count given to the library. False when oneDNN reports
-  // an error.
+  // rows (product.h). When y has tiles, the step fills them and leaves y.f32 arbitrary; only steps
+  // that activate are given such. `thread` is below the count given to the library. False when
+  // oneDNN reports an error.
   virtual bool Run(int thread, const Rows& x, int rows, const Rows& y,
                    std::byte* scratch) const = 0;
 
@@ -49,7 +54,13 @@ class LinearStep {
   const int in_;
 };
 
-// In f32 or bf16, by spec.type. weight: [out, in]; bias: [out], read when the spec has one.
+// What a step does to its sums.
+struct StepOutput {
+  std::span<const float> bias = {};                 // [out]; empty: none is added
+  std::optional<KernelActivation> activation = {};  // after the bias
+};
+
+// In f32, by oneDNN. weight: [out, in]; bias: [out], read when the spec has one.
 absl::StatusOr<std::unique_ptr<LinearStep>> MakeFloatStep(ProductLibrary& library,
                                                           const ProductSpec& spec,
                                                           std::span<const float> weight,

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "engine/cpu/tile_step.h"
 #include "engine/cpu/unpacked_linear.h"
+#include "engine/model/product_weights.h"
 
 namespace tailor {
 namespace {
@@ -35,11 +38,29 @@ std::vector<UnpackedLinear> StackNeighbours(std::span<const UnpackedLinear> line
   return stacked;
 }
 
+size_t TileValueBytes(TileType type) {
+  switch (type) {
+    case TileType::kNone:
+      return 0;
+    case TileType::kBf16:
+      return 2;
+    case TileType::kSplitBf16:
+      return 4;
+    case TileType::kInt8:
+      return 1;
+  }
+  return 0;
+}
+
 class Packer {
  public:
   Packer(const ModelPackage& package, ProductLibrary& library, const KernelSet& kernels,
          PackedModel& model)
-      : package_(package), library_(library), kernels_(kernels), model_(model) {}
+      : package_(package),
+        library_(library),
+        kernels_(kernels),
+        model_(model),
+        has_codes_(CountInt8(package).int8 > 0) {}
 
   // is_inner, is_last: whether the block serves such layers (tied layers may be both).
   absl::StatusOr<PackedAttention> Pack(const AttentionWeights& weights, int head_dim, bool is_inner,
@@ -60,6 +81,7 @@ class Packer {
       TAILOR_ASSIGN_OR_RETURN(packed.key_value,
                               PackParts("attention.key_value", all.subspan(1), Bias::kInProduct));
     }
+    packed.input = is_inner ? packed.query_key_value.step->input() : packed.key_value.step->input();
     TAILOR_ASSIGN_OR_RETURN(packed.output,
                             Pack("attention.output", UnpackProduct(package_, weights.output),
                                  FloatType(), Bias::kInKernel));
@@ -72,9 +94,9 @@ class Packer {
     UnpackedLinear out = UnpackProduct(package_, weights.out);
     PackedFfn packed;
     packed.norm = Unpack(weights.norm);
-    if (in.is_int8 || out.is_int8 || in.out == 0) {
+    if (in.is_int8 || out.is_int8 || in.out == 0 || kernels_.has_tiles()) {
       // One panel: the codes of an inner row need its largest value, and integer sums are exact
-      // only as a whole.
+      // only as a whole; own products do not need panels.
       TAILOR_RETURN_IF_ERROR(AddPanel(in, out, packed));
     } else {
       for (int first = 0; first < in.out; first += kFfnPanel) {
@@ -83,24 +105,32 @@ class Packer {
             AddPanel(Outputs(in, first, count), Inputs(out, first, count), packed));
       }
     }
+    packed.input = packed.panels.front().in.step->input();
     packed.bias = std::move(out.bias);
     return packed;
   }
 
   // The head is f32 in every format.
   absl::StatusOr<PackedLinear> PackPooler(const LinearWeights& weights) {
-    return Pack("pooler", Unpack(weights), ProductType::kF32, Bias::kInKernel);
+    return Pack("pooler", Unpack(weights), TileType::kSplitBf16, Bias::kInKernel);
   }
 
  private:
-  ProductType FloatType() const {
-    return package_.format == WeightFormat::kBf16 ? ProductType::kBf16 : ProductType::kF32;
+  // Beside codes, f32 is not split: its noise of 1e-6 would flip too many of them (numerics.md).
+  bool StaysF32(TileType float_type) const {
+    return has_codes_ && float_type == TileType::kSplitBf16;
+  }
+
+  // What float products compute with where there are tiles; f32 otherwise.
+  TileType FloatType() const {
+    return package_.format == WeightFormat::kBf16 ? TileType::kBf16 : TileType::kSplitBf16;
   }
 
   absl::Status AddPanel(const UnpackedLinear& in, const UnpackedLinear& out, PackedFfn& packed) {
     const bool accumulates = !packed.panels.empty();
     PackedFfnPanel& panel = packed.panels.emplace_back();
-    TAILOR_ASSIGN_OR_RETURN(panel.in, Pack("ffn.in", in, FloatType(), Bias::kInKernel));
+    TAILOR_ASSIGN_OR_RETURN(
+        panel.in, Pack("ffn.in", in, FloatType(), Bias::kInKernel, false, model_.activation));
     TAILOR_ASSIGN_OR_RETURN(panel.out,
                             Pack("ffn.out", out, FloatType(), Bias::kNowhere, accumulates));
     packed.bytes += panel.in.step->bytes() + panel.out.step->bytes();
@@ -108,10 +138,12 @@ class Packer {
   }
 
   absl::StatusOr<PackedLinear> Pack(const char* name, const UnpackedLinear& linear,
-                                    ProductType float_type, Bias bias, bool accumulates = false) {
+                                    TileType float_type, Bias bias, bool accumulates = false,
+                                    std::optional<KernelActivation> activation = {}) {
     PackedLinear packed;
-    TAILOR_ASSIGN_OR_RETURN(packed.step, MakeStep(linear, float_type, bias, accumulates));
-    if (bias == Bias::kInKernel) packed.bias = linear.bias;
+    TAILOR_ASSIGN_OR_RETURN(packed.step,
+                            MakeStep(linear, float_type, bias, accumulates, activation));
+    if (bias == Bias::kInKernel && !packed.step->activates()) packed.bias = linear.bias;
     Record(name, packed);
     return packed;
   }
@@ -121,7 +153,7 @@ class Packer {
                                          Bias bias) {
     std::vector<std::unique_ptr<LinearStep>> steps;
     for (const UnpackedLinear& linear : StackNeighbours(parts)) {
-      TAILOR_ASSIGN_OR_RETURN(steps.emplace_back(), MakeStep(linear, FloatType(), bias, false));
+      TAILOR_ASSIGN_OR_RETURN(steps.emplace_back(), MakeStep(linear, FloatType(), bias, false, {}));
     }
     PackedLinear packed;
     packed.step = steps.size() == 1 ? std::move(steps.front()) : MakeStackedStep(std::move(steps));
@@ -129,26 +161,29 @@ class Packer {
     return packed;
   }
 
+  // activation: applied by the step if it can, and then its bias is added too.
   absl::StatusOr<std::unique_ptr<LinearStep>> MakeStep(const UnpackedLinear& linear,
-                                                       ProductType float_type, Bias bias,
-                                                       bool accumulates) {
+                                                       TileType float_type, Bias bias,
+                                                       bool accumulates,
+                                                       std::optional<KernelActivation> activation) {
     if (linear.out == 0 || linear.in == 0) return MakeEmptyStep(linear.out, linear.in);
     const bool has_bias = bias == Bias::kInProduct;
-    if (linear.is_int8) {
-      return MakeInt8Step(library_, kernels_,
-                          {.codes = linear.codes,
-                           .scale = linear.scale,
-                           .bias = has_bias ? linear.bias : std::span<const float>(),
-                           .input_scale = linear.input_scale},
-                          linear.in);
+    Int8Weights int8 = {.codes = linear.codes,
+                        .scale = linear.scale,
+                        .bias = has_bias ? linear.bias : std::span<const float>(),
+                        .input_scale = linear.input_scale};
+    if (kernels_.has_tiles() && (linear.is_int8 || !StaysF32(float_type))) {
+      const bool adds_bias = has_bias || activation.has_value();
+      const StepOutput output = {.bias = adds_bias ? linear.bias : std::span<const float>(),
+                                 .activation = activation};
+      if (linear.is_int8) return MakeTileStep(kernels_, int8, linear.in, output);
+      return MakeTileStep(kernels_, float_type, linear.weight, linear.out, linear.in, output);
     }
-    return MakeFloatStep(library_,
-                         {.out = linear.out,
-                          .in = linear.in,
-                          .type = float_type,
-                          .has_bias = has_bias,
-                          .accumulates = accumulates},
-                         linear.weight, linear.bias);
+    if (linear.is_int8) return MakeInt8Step(library_, kernels_, int8, linear.in);
+    return MakeFloatStep(
+        library_,
+        {.out = linear.out, .in = linear.in, .has_bias = has_bias, .accumulates = accumulates},
+        linear.weight, linear.bias);
   }
 
   // Adds a step to what the model needs and reports.
@@ -156,7 +191,7 @@ class Packer {
     const LinearStep& step = *packed.step;
     model_.bytes += step.bytes() + packed.bias.size() * sizeof(float);
     model_.scratch_bytes = std::max(model_.scratch_bytes, step.scratch_bytes());
-    model_.reads_bf16 |= step.reads_bf16();
+    model_.tile_value_bytes = std::max(model_.tile_value_bytes, TileValueBytes(step.input().type));
     if (step.implementation().empty()) return;
     std::string kernel =
         absl::StrCat(name, " ", step.out(), "x", step.in(), ": ", step.implementation());
@@ -169,6 +204,7 @@ class Packer {
   ProductLibrary& library_;
   const KernelSet& kernels_;
   PackedModel& model_;
+  const bool has_codes_;
 };
 
 KernelActivation ToKernel(HiddenActivation activation) {

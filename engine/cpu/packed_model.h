@@ -25,6 +25,7 @@ struct PackedNorm {
 
 // 1/sqrt(head_dim) is folded into the query's weights and bias.
 struct PackedAttention {
+  StepInput input;                // what its projections read of the hidden rows
   PackedLinear query_key_value;   // of layers that compute every row
   PackedLinear query, key_value;  // of a last layer whose head reads first rows only
   PackedLinear output;
@@ -36,12 +37,12 @@ struct PackedFfnPanel {
   PackedLinear in, out;
 };
 
-// Inner neurons of one panel. Four panels of 768 instead of one of 3072 make the second product of
-// a BERT-base FFN 1.4 times as fast in bf16 (docs/adr/0004): oneDNN blocks short sums better, and
-// the inner activations never leave the second-level cache.
+// Inner neurons of one panel of an FFN by oneDNN: it blocks short sums better, and the inner
+// activations never leave the second-level cache (docs/adr/0004). Own products have one panel.
 constexpr int kFfnPanel = 768;
 
 struct PackedFfn {
+  StepInput input;                     // what its panels read of the hidden rows
   std::vector<PackedFfnPanel> panels;  // the first one's out overwrites, the others add
   std::vector<float> bias;             // [hidden], of the second product
   PackedNorm norm;
@@ -49,14 +50,14 @@ struct PackedFfn {
 };
 
 // Two threads that share one sequence divide larger feed-forwards by panels instead of rows. With
-// 9 MB (12x768 bf16) that is 8 to 30 % faster, with 2.4 MB (6x384 bf16) 10 % slower: those weights
-// stay in the second-level cache of each core anyway.
+// 9 MB that is 8 to 30 % faster, with 2.4 MB 10 % slower: those weights stay in the second-level
+// cache of each core anyway.
 constexpr size_t kSharedFfnBytes = size_t{4} << 20;
 
 struct PackedModel {
   BertConfig config;
   KernelActivation activation = KernelActivation::kGeluErf;
-  bool reads_bf16 = false;  // whether one of its steps does
+  size_t tile_value_bytes = 0;  // the most that a value takes in tiles that its steps read
   // Whether only the first row of each sequence passes the last layer after its keys and values.
   bool reads_first_rows = false;
   std::vector<float> word_embeddings, position_embeddings, token_type_embeddings;

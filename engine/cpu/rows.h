@@ -1,25 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// A view of rows of activations, in f32, in bf16 or in both.
+// A view of rows of activations: f32 and, where the next product reads tiles, the same in tiles.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+
+#include "engine/cpu/kernels/tile_layout.h"
 
 namespace tailor {
 
-struct Rows {
-  float* f32 = nullptr;      // null: bf16 only
-  uint16_t* bf16 = nullptr;  // null: f32 only
-  size_t width = 0;
+// What a step reads: tiles of a type, or f32 (kNone). input_scale: of kInt8, above 0: every row's.
+struct StepInput {
+  TileType type = TileType::kNone;
+  float input_scale = 0;
 
-  Rows From(size_t row) const {
-    return {f32 == nullptr ? nullptr : f32 + row * width,
-            bf16 == nullptr ? nullptr : bf16 + row * width, width};
-  }
-  // The same rows without their first columns; f32 only.
-  Rows Columns(size_t first) const { return {f32 + first, nullptr, width}; }
+  friend bool operator==(const StepInput&, const StepInput&) = default;
 };
 
-void CopyRow(const Rows& from, const Rows& to);
+struct Rows {
+  float* f32 = nullptr;
+  size_t width = 0;
+  TileRows tiles = {};  // kNone: f32 only
+
+  Rows From(size_t row) const {
+    Rows rows = {f32 + row * width, width, tiles};
+    rows.tiles.first_row += static_cast<int>(row);
+    return rows;
+  }
+  // The same rows with tiles of this kind, where there is room for tiles.
+  Rows For(const StepInput& input) const {
+    Rows rows = *this;
+    rows.tiles.type = tiles.data == nullptr ? TileType::kNone : input.type;
+    rows.tiles.fixed_scale = input.input_scale;
+    return rows;
+  }
+  // The same rows without their first columns; f32 only.
+  Rows Columns(size_t first) const { return {f32 + first, width}; }
+
+  bool HasTiles() const { return tiles.type != TileType::kNone; }
+  // Whether a step with this input can read the tiles.
+  bool HasTilesFor(const StepInput& input) const {
+    return HasTiles() && tiles.first_row % kTileRows == 0 &&
+           StepInput{tiles.type, tiles.fixed_scale} == input;
+  }
+};
+
+void CopyRow(const Rows& from, const Rows& to);  // the f32
 
 }  // namespace tailor

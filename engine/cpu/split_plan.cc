@@ -39,8 +39,8 @@ void SplitWholeSequences(std::span<const int32_t> offsets, int threads, SplitPla
   for (int& entry : plan.sequences) entry %= n;
 }
 
-void SplitRows(int rows, int threads, SplitPlan& plan) {
-  const int unit = rows <= 32 * threads ? 4 : 16;
+void SplitRows(int rows, int threads, int min_unit, SplitPlan& plan) {
+  const int unit = rows <= 32 * threads ? min_unit : 16;
   const int units = (rows + unit - 1) / unit;
   plan.first_row.assign(threads + 1, 0);
   for (int t = 1; t <= threads; ++t) {
@@ -58,7 +58,7 @@ void ReservePlan(int max_sequences, int threads, SplitPlan& plan) {
   plan.load.reserve(threads);
 }
 
-void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows,
+void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows, int min_unit,
                SplitPlan& plan) {
   SplitWholeSequences(offsets, threads, plan);
   plan.is_shared = false;
@@ -69,7 +69,7 @@ void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_row
   plan.is_shared = 10 * total < 9 * slowest * threads;
   if (!plan.is_shared) return;
   std::sort(plan.sequences.begin(), plan.sequences.end());
-  SplitRows(rows, threads, plan);
+  SplitRows(rows, threads, min_unit, plan);
 }
 
 }  // namespace tailor

@@ -16,8 +16,9 @@ struct SplitPlan {
   std::vector<int> sequences;  // [num_sequences], a permutation; in batch order when shared
   std::vector<int> first;      // [threads + 1]
   // Shared: thread t has rows [first_row[t], first_row[t + 1]) of the batch. The bounds, but for
-  // the last, are multiples of 4 when a share is at most 32 rows and of 16 otherwise, so that
-  // products in buckets of rows (product.h) never write into another thread's rows.
+  // the last, are multiples of 16, or of the given unit when a share is at most 32 rows, so that
+  // products in buckets of rows (product.h) never write into another thread's rows and tiles are
+  // never shared.
   std::vector<int> first_row;  // [threads + 1]
 
   std::vector<int64_t> load;  // scratch: cost a thread
@@ -26,7 +27,9 @@ struct SplitPlan {
 // Fills `plan`; allocates only when its vectors are too small (see ReservePlan). offsets as in
 // Batch. The batch is shared when whole sequences would leave the threads more than a tenth of the
 // time idle and it has at most max_shared_rows tokens.
-void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows, SplitPlan& plan);
+// min_unit: 4 or 16.
+void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows, int min_unit,
+               SplitPlan& plan);
 void ReservePlan(int max_sequences, int threads, SplitPlan& plan);
 
 }  // namespace tailor

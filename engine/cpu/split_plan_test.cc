@@ -17,7 +17,7 @@ SplitPlan Plan(const std::vector<int>& lengths, int threads, int max_shared_rows
   std::vector<int32_t> offsets{0};
   for (const int length : lengths) offsets.push_back(offsets.back() + length);
   SplitPlan plan;
-  PlanSplit(offsets, threads, max_shared_rows, plan);
+  PlanSplit(offsets, threads, max_shared_rows, /*min_unit=*/4, plan);
   return plan;
 }
 
@@ -96,8 +96,8 @@ TEST(SplitPlan, AReservedPlanDoesNotAllocate) {
   const int* rows = plan.first_row.data();
   std::vector<int32_t> offsets(65);
   std::iota(offsets.begin(), offsets.end(), 0);
-  PlanSplit(offsets, 3, 1024, plan);
-  PlanSplit(std::vector<int32_t>{0, 100}, 3, 1024, plan);
+  PlanSplit(offsets, 3, 1024, 4, plan);
+  PlanSplit(std::vector<int32_t>{0, 100}, 3, 1024, 4, plan);
   EXPECT_EQ(plan.sequences.data(), sequences);
   EXPECT_EQ(plan.first_row.data(), rows);
 }

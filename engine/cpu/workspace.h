@@ -17,15 +17,17 @@ namespace tailor {
 // Owns the memory for rows of any width up to the planned one.
 class RowBuffer {
  public:
-  // Makes room for at least rows * width values of each wanted kind; keeps what is large enough.
-  void Grow(size_t rows, size_t width, bool wants_f32, bool wants_bf16);
+  // Makes room for at least rows * width values, and as many in tiles of tile_value_bytes each
+  // (0: no tiles); keeps what is large enough.
+  void Grow(size_t rows, size_t width, size_t tile_value_bytes = 0);
 
-  // Rows of `width` (at most the planned one).
-  Rows View(size_t width, bool wants_f32, bool wants_bf16);
+  // Rows of `width` (at most the planned one), with tiles of `input`.
+  Rows View(size_t width, const StepInput& input = {});
 
  private:
   AlignedBuffer<float> f32_;
-  AlignedBuffer<uint16_t> bf16_;
+  AlignedBuffer<std::byte> tiles_;
+  AlignedBuffer<float> scales_;
 };
 
 // What attention needs of all rows of a group of sequences: one for each thread, or one that the

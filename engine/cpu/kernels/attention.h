@@ -19,9 +19,8 @@ struct AttentionArgs {
   int num_keys;
   int num_heads;
   int head_dim;
-  float* scratch;          // AttentionScratch(num_keys, head_dim) floats, 64-byte aligned
-  float* context;          // [num_queries, num_heads * head_dim], or null
-  uint16_t* context_bf16;  // the same rounded to bf16, or null; exactly one of the two is given
+  float* scratch;  // AttentionScratch(num_keys, head_dim) floats, 64-byte aligned
+  float* context;  // [num_queries, num_heads * head_dim]
 };
 
 using AttentionFn = void (*)(const AttentionArgs& args) noexcept;

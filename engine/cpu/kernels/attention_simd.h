@@ -134,12 +134,10 @@ TAILOR_INLINE void ContextColumns(const AttentionArgs& args, const float* scores
       const int n = args.head_dim - d;
       const size_t at = out + static_cast<size_t>(r) * width + d;
       const Floats value = acc[r][v] * Splat(inverse[r]);
-      float* f32 = args.context == nullptr ? nullptr : args.context + at;
-      uint16_t* bf16 = args.context_bf16 == nullptr ? nullptr : args.context_bf16 + at;
       if (n >= kWidth) {
-        StoreBoth(f32, bf16, value);
+        Store(args.context + at, value);
       } else {
-        StoreFirstBoth(f32, bf16, value, n);
+        StoreFirst(args.context + at, value, n);
       }
     }
   }

@@ -18,8 +18,7 @@ struct BiasActivationArgs {
   KernelActivation activation;
   int rows;
   int columns;
-  float* out;          // [rows, columns], may be x; null when only out_bf16 is wanted
-  uint16_t* out_bf16;  // [rows, columns] rounded, or null; only where the ISA has bf16
+  float* out;  // [rows, columns], may be x
 };
 
 using BiasActivationFn = void (*)(const BiasActivationArgs& args) noexcept;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // out = LayerNorm(x + bias + residual) * gamma + beta, row by row.
 // Sums in f32, mean first and then the variance of what is left (two passes over a row in L1).
+// Tiles only where the instruction set has them; they hold `out` as store_tiles.h says.
 // Tolerance: docs/numerics.md, "layer norm".
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#include "engine/cpu/kernels/tile_layout.h"
 
 namespace tailor {
 
@@ -18,8 +21,8 @@ struct BiasResidualLayerNormArgs {
   float eps;
   int rows;
   int hidden;
-  float* out;          // [rows, hidden]; may be x or residual
-  uint16_t* out_bf16;  // [rows, hidden] rounded copy, or null; only where the ISA has bf16
+  float* out;      // [rows, hidden]; may be x or residual
+  TileRows tiles;  // of columns = hidden; the rows also as a product reads them, or none
 };
 
 using BiasResidualLayerNormFn = void (*)(const BiasResidualLayerNormArgs& args) noexcept;

@@ -9,11 +9,12 @@
 #include "engine/cpu/kernels/multiply_codes.h"
 #include "engine/cpu/kernels/quantize_rows.h"
 #include "engine/cpu/kernels/scale_sums.h"
+#include "engine/cpu/kernels/store_tiles.h"
+#include "engine/cpu/kernels/tile_product.h"
 
 namespace tailor {
 
 struct KernelSet {
-  bool has_bf16_outputs;  // whether the out_bf16 pointers may be used
   EmbedLayerNormFn embed_layer_norm;
   BiasResidualLayerNormFn bias_residual_layer_norm;
   BiasActivationFn bias_activation;
@@ -21,6 +22,11 @@ struct KernelSet {
   QuantizeRowsFn quantize_rows;
   MultiplyCodesFn multiply_codes;
   ScaleSumsFn scale_sums;
+  // With AMX; null without, and then no kernel writes tiles.
+  StoreTilesFn store_tiles;
+  TileProductFn tile_product;
+
+  bool has_tiles() const { return tile_product != nullptr; }
 };
 
 // Calling a function of a set that the host lacks is an illegal instruction: kernel_table.h

@@ -7,17 +7,26 @@
 #include "engine/cpu/kernels/int8_simd.h"
 #include "engine/cpu/kernels/kernel_set.h"
 #include "engine/cpu/kernels/layer_norm_simd.h"
+#if defined(__AMX_TILE__)
+#include "engine/cpu/kernels/tile_product_amx.h"
+#endif
 
 namespace tailor::TAILOR_ISA {
 
 extern const KernelSet kKernels;
-const KernelSet kKernels = {.has_bf16_outputs = kHasBf16,
-                            .embed_layer_norm = EmbedLayerNorm,
+const KernelSet kKernels = {.embed_layer_norm = EmbedLayerNorm,
                             .bias_residual_layer_norm = BiasResidualLayerNorm,
                             .bias_activation = BiasActivation,
                             .attention = Attention,
                             .quantize_rows = QuantizeRows,
                             .multiply_codes = MultiplyCodes,
-                            .scale_sums = ScaleSums};
+                            .scale_sums = ScaleSums,
+#if defined(__AMX_TILE__)
+                            .store_tiles = StoreTiles,
+                            .tile_product = TileProduct};
+#else
+                            .store_tiles = nullptr,
+                            .tile_product = nullptr};
+#endif
 
 }  // namespace tailor::TAILOR_ISA

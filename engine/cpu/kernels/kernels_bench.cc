@@ -33,8 +33,7 @@ void BenchAttention(benchmark::State& state, const KernelSet& kernels) {
                        .num_heads = heads,
                        .head_dim = head_dim,
                        .scratch = scratch.data(),
-                       .context = context.data(),
-                       .context_bf16 = nullptr});
+                       .context = context.data()});
   }
   state.counters["flops"] = benchmark::Counter(4.0 * tokens * tokens * static_cast<double>(width),
                                                benchmark::Counter::kIsIterationInvariantRate);
@@ -44,15 +43,13 @@ void BenchBiasGelu(benchmark::State& state, const KernelSet& kernels) {
   const int columns = static_cast<int>(state.range(0));
   AlignedBuffer<float> x(static_cast<size_t>(kRows) * columns);
   AlignedBuffer<float> bias(columns);
-  AlignedBuffer<uint16_t> bf16(x.size());
   for (auto _ : state) {
     kernels.bias_activation({.x = x.data(),
                              .bias = bias.data(),
                              .activation = KernelActivation::kGeluErf,
                              .rows = kRows,
                              .columns = columns,
-                             .out = kernels.has_bf16_outputs ? nullptr : x.data(),
-                             .out_bf16 = kernels.has_bf16_outputs ? bf16.data() : nullptr});
+                             .out = x.data()});
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(x.size()));
 }
@@ -72,7 +69,7 @@ void BenchLayerNorm(benchmark::State& state, const KernelSet& kernels) {
                                       .rows = kRows,
                                       .hidden = hidden,
                                       .out = residual.data(),
-                                      .out_bf16 = nullptr});
+                                      .tiles = {}});
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(x.size()));
 }
@@ -99,7 +96,7 @@ void BenchEmbedding(benchmark::State& state, const KernelSet& kernels) {
                               .rows = kRows,
                               .hidden = hidden,
                               .out = out.data(),
-                              .out_bf16 = nullptr});
+                              .tiles = {}});
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(out.size()));
 }

@@ -17,22 +17,14 @@
 namespace tailor {
 namespace {
 
-constexpr double kEpsilon = 0x1p-24;     // half an ulp of f32 at 1
-constexpr double kBf16Epsilon = 0x1p-8;  // half an ulp of bf16 at 1
-constexpr float kGuard = 12345.0F;       // behind every output: kernels must not write there
+constexpr double kEpsilon = 0x1p-24;  // half an ulp of f32 at 1
+constexpr float kGuard = 12345.0F;    // behind every output: kernels must not write there
 
 std::vector<float> Random(size_t size, uint32_t seed, float scale = 1) {
   std::mt19937 random(seed);
   std::vector<float> values(size);
   for (float& v : values) v = scale * (static_cast<float>(random()) * 0x1p-31F - 1.0F);
   return values;
-}
-
-float FromBf16(uint16_t bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value = 0;
-  std::memcpy(&value, &wide, sizeof(value));
-  return value;
 }
 
 class Kernels : public ::testing::TestWithParam<CpuIsa> {
@@ -53,15 +45,6 @@ void ExpectClose(const std::vector<double>& expected, const float* actual, doubl
   }
   std::printf("  %-40s worst %.2e of %.2e\n", what.c_str(), worst, bound);
   EXPECT_LE(worst, bound) << what;
-}
-
-void ExpectBf16(const std::vector<double>& expected, const std::vector<uint16_t>& actual,
-                double bound, const std::string& what) {
-  std::vector<float> values(actual.size());
-  std::transform(actual.begin(), actual.end(), values.begin(), FromBf16);
-  double largest = 0;
-  for (const double v : expected) largest = std::max(largest, std::abs(v));
-  ExpectClose(expected, values.data(), bound + largest * kBf16Epsilon, what + " bf16");
 }
 
 std::vector<double> Normalized(const std::vector<double>& rows, int hidden,
@@ -101,25 +84,22 @@ TEST_P(Kernels, BiasResidualLayerNorm) {
     }
     std::vector<float> out = residual;  // in place, as the forward pass uses it
     out.push_back(kGuard);
-    std::vector<uint16_t> bf16(size);
     // One element has no variance: eps decides, and must not be 0.
     const float eps = hidden == 1 ? 1.0F : 1e-12F;
-    kernels().bias_residual_layer_norm(
-        {.x = x.data(),
-         .bias = bias.data(),
-         .residual = out.data(),
-         .gamma = gamma.data(),
-         .beta = beta.data(),
-         .eps = eps,
-         .rows = rows,
-         .hidden = hidden,
-         .out = out.data(),
-         .out_bf16 = kernels().has_bf16_outputs ? bf16.data() : nullptr});
+    kernels().bias_residual_layer_norm({.x = x.data(),
+                                        .bias = bias.data(),
+                                        .residual = out.data(),
+                                        .gamma = gamma.data(),
+                                        .beta = beta.data(),
+                                        .eps = eps,
+                                        .rows = rows,
+                                        .hidden = hidden,
+                                        .out = out.data(),
+                                        .tiles = {}});
     const std::vector<double> expected = Normalized(sums, hidden, gamma, beta, eps);
     const std::string what = "layer norm " + std::to_string(hidden);
     ExpectClose(expected, out.data(), LayerNormBound(hidden) * (hidden < 16 ? 16 : 1), what);
     EXPECT_EQ(out.back(), kGuard);
-    if (kernels().has_bf16_outputs) ExpectBf16(expected, bf16, LayerNormBound(hidden) * 16, what);
   }
 }
 
@@ -143,7 +123,6 @@ TEST_P(Kernels, EmbedLayerNorm) {
                   (has_types ? type_table[types[row] * hidden + column] : 0.0F);
       }
       std::vector<float> out(sums.size() + 1, kGuard);
-      std::vector<uint16_t> bf16(sums.size());
       kernels().embed_layer_norm({.token_ids = ids.data(),
                                   .type_ids = types.data(),
                                   .first_position = first_position,
@@ -156,12 +135,11 @@ TEST_P(Kernels, EmbedLayerNorm) {
                                   .rows = static_cast<int>(ids.size()),
                                   .hidden = hidden,
                                   .out = out.data(),
-                                  .out_bf16 = kernels().has_bf16_outputs ? bf16.data() : nullptr});
+                                  .tiles = {}});
       const std::vector<double> expected = Normalized(sums, hidden, gamma, beta, 1e-12);
       const std::string what = "embedding " + std::to_string(hidden);
       ExpectClose(expected, out.data(), LayerNormBound(hidden), what);
       EXPECT_EQ(out.back(), kGuard);
-      if (kernels().has_bf16_outputs) ExpectBf16(expected, bf16, LayerNormBound(hidden), what);
     }
   }
 }
@@ -200,14 +178,12 @@ TEST_P(Kernels, BiasActivation) {
     double bound = 0;
     double worst = 0;
     std::vector<float> out(x.size() + 1, kGuard);
-    std::vector<uint16_t> bf16(x.size());
     kernels().bias_activation({.x = x.data(),
                                .bias = bias.data(),
                                .activation = activation,
                                .rows = rows,
                                .columns = columns,
-                               .out = out.data(),
-                               .out_bf16 = kernels().has_bf16_outputs ? bf16.data() : nullptr});
+                               .out = out.data()});
     EXPECT_EQ(out.back(), kGuard);
     for (size_t i = 0; i < x.size(); ++i) {
       const double input = x[i] + bias[i % columns];
@@ -218,9 +194,6 @@ TEST_P(Kernels, BiasActivation) {
       const double difference = std::abs(out[i] - expected);
       ASSERT_LE(difference, allowed) << "activation " << static_cast<int>(activation) << " of "
                                      << input << ": expected " << expected << ", got " << out[i];
-      if (kernels().has_bf16_outputs && std::abs(input) < 100) {
-        ASSERT_NEAR(FromBf16(bf16[i]), expected, allowed + std::abs(expected) * kBf16Epsilon);
-      }
       if (std::abs(input) < 100 && difference > worst) {
         worst = difference;
         bound = allowed;
@@ -272,8 +245,7 @@ void CheckAttention(const KernelSet& kernels, const AttentionCase& c) {
                         .num_heads = c.heads,
                         .head_dim = c.head_dim,
                         .scratch = scratch.data(),
-                        .context = nullptr,
-                        .context_bf16 = nullptr};
+                        .context = nullptr};
   const std::string what = "attention " + std::to_string(c.queries) + "x" + std::to_string(c.keys) +
                            " heads " + std::to_string(c.heads) + "x" + std::to_string(c.head_dim);
   // A score is a sum of head_dim products below 4, whose error the exponential passes on in full;
@@ -285,12 +257,6 @@ void CheckAttention(const KernelSet& kernels, const AttentionCase& c) {
   kernels.attention(args);
   ExpectClose(expected, context.data(), bound, what);
   EXPECT_EQ(context.back(), kGuard);
-  if (!kernels.has_bf16_outputs) return;
-  std::vector<uint16_t> bf16(expected.size());
-  args.context = nullptr;
-  args.context_bf16 = bf16.data();
-  kernels.attention(args);
-  ExpectBf16(expected, bf16, bound, what);
 }
 
 TEST_P(Kernels, Attention) {
@@ -324,8 +290,7 @@ TEST_P(Kernels, AttentionOfExtremeScores) {
                        .num_heads = 1,
                        .head_dim = 1,
                        .scratch = scratch.data(),
-                       .context = &context,
-                       .context_bf16 = nullptr});
+                       .context = &context});
   EXPECT_FLOAT_EQ(context, 5.0F);
 }
 

@@ -5,6 +5,7 @@
 #include "engine/cpu/kernels/bias_residual_layer_norm.h"
 #include "engine/cpu/kernels/embed_layer_norm.h"
 #include "engine/cpu/kernels/simd.h"
+#include "engine/cpu/kernels/store_tiles_simd.h"
 
 namespace tailor::TAILOR_ISA {
 
@@ -34,8 +35,7 @@ TAILOR_INLINE void ForEachVector(int hidden, PartialSums& sums, const Full& full
 
 // row [hidden] with its sum -> (row - mean) / sqrt(variance + eps) * gamma + beta.
 TAILOR_INLINE void NormalizeRow(const float* row, float sum, int hidden, float eps,
-                                const float* gamma, const float* beta, float* out,
-                                uint16_t* out_bf16) {
+                                const float* gamma, const float* beta, float* out) {
   const float inverse = 1.0F / static_cast<float>(hidden);
   const Floats mean = Splat(sum * inverse);
   PartialSums squares;
@@ -53,18 +53,14 @@ TAILOR_INLINE void NormalizeRow(const float* row, float sum, int hidden, float e
   int i = 0;
   for (; i + kWidth <= hidden; i += kWidth) {
     const Floats v = MulAdd((Load(row + i) - mean) * scale, Load(gamma + i), Load(beta + i));
-    StoreBoth(out + i, out_bf16 == nullptr ? nullptr : out_bf16 + i, v);
+    Store(out + i, v);
   }
   if (i < hidden) {
     const int n = hidden - i;
     const Floats v = MulAdd((LoadFirst(row + i, n) - mean) * scale, LoadFirst(gamma + i, n),
                             LoadFirst(beta + i, n));
-    StoreFirstBoth(out + i, out_bf16 == nullptr ? nullptr : out_bf16 + i, v, n);
+    StoreFirst(out + i, v, n);
   }
-}
-
-TAILOR_INLINE uint16_t* Row(uint16_t* matrix, int row, int columns) {
-  return matrix == nullptr ? nullptr : matrix + static_cast<size_t>(row) * columns;
 }
 
 static void BiasResidualLayerNorm(const BiasResidualLayerNormArgs& a) noexcept {
@@ -86,8 +82,8 @@ static void BiasResidualLayerNorm(const BiasResidualLayerNormArgs& a) noexcept {
           sums.s0 = sums.s0 + v;
           StoreFirst(out + i, v, n);
         });
-    NormalizeRow(out, Total(sums), a.hidden, a.eps, a.gamma, a.beta, out,
-                 Row(a.out_bf16, r, a.hidden));
+    NormalizeRow(out, Total(sums), a.hidden, a.eps, a.gamma, a.beta, out);
+    StoreTileRow(out, a.tiles, r);
   }
 }
 
@@ -115,8 +111,8 @@ static void EmbedLayerNorm(const EmbedLayerNormArgs& a) noexcept {
           sums.s0 = sums.s0 + v;
           StoreFirst(out + i, v, n);
         });
-    NormalizeRow(out, Total(sums), a.hidden, a.eps, a.gamma, a.beta, out,
-                 Row(a.out_bf16, r, a.hidden));
+    NormalizeRow(out, Total(sums), a.hidden, a.eps, a.gamma, a.beta, out);
+    StoreTileRow(out, a.tiles, r);
   }
 }
 

@@ -156,30 +156,6 @@ TAILOR_INLINE Floats ZipHigh(Floats a, Floats b) { return _mm_unpackhi_ps(a, b);
 
 #endif
 
-#if defined(__AVX512BF16__)
-constexpr bool kHasBf16 = true;
-TAILOR_INLINE void StoreBf16(uint16_t* p, Floats v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v));
-}
-TAILOR_INLINE void StoreFirstBf16(uint16_t* p, Floats v, int n) {
-  _mm256_mask_storeu_epi16(p, First(n), (__m256i)_mm512_cvtneps_pbh(v));
-}
-#else
-constexpr bool kHasBf16 = false;
-TAILOR_INLINE void StoreBf16(uint16_t*, Floats) {}
-TAILOR_INLINE void StoreFirstBf16(uint16_t*, Floats, int) {}
-#endif
-
-// Writes v, or its first n elements, to whichever of the two outputs exists.
-TAILOR_INLINE void StoreBoth(float* out, uint16_t* out_bf16, Floats v) {
-  if (out != nullptr) Store(out, v);
-  if (kHasBf16 && out_bf16 != nullptr) StoreBf16(out_bf16, v);
-}
-TAILOR_INLINE void StoreFirstBoth(float* out, uint16_t* out_bf16, Floats v, int n) {
-  if (out != nullptr) StoreFirst(out, v, n);
-  if (kHasBf16 && out_bf16 != nullptr) StoreFirstBf16(out_bf16, v, n);
-}
-
 // e^x for x in [-87, 88] (the caller clamps), relative error below 2e-7 near 0 and 3e-6 at the
 // ends: x = n ln2 + r, then the polynomial of Cephes' expf.c for e^r.
 TAILOR_INLINE Floats Exp(Floats x) {

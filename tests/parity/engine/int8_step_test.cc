@@ -15,6 +15,7 @@
 #include "engine/cpu/cpu_isa.h"
 #include "engine/cpu/kernel_table.h"
 #include "engine/cpu/linear_step.h"
+#include "engine/cpu/tile_step.h"
 #include "tests/parity/engine/parity.h"
 
 namespace tailor {
@@ -36,7 +37,9 @@ class Int8Step : public ::testing::Test {
   }
 
   std::unique_ptr<LinearStep> Make(const Int8Weights& weights, int in) {
-    auto step = MakeInt8Step(*library_, KernelsFor(isa_), weights, in);
+    const KernelSet& kernels = KernelsFor(isa_);
+    if (kernels.has_tiles()) return MakeTileStep(kernels, weights, in, {.bias = weights.bias});
+    auto step = MakeInt8Step(*library_, kernels, weights, in);
     EXPECT_TRUE(step.ok()) << step.status();
     return step.ok() ? *std::move(step) : nullptr;
   }
@@ -116,7 +119,8 @@ TEST_F(Int8Step, SaysHowItComputes) {
   const auto fixed = Make({.codes = codes, .scale = scale, .bias = {}, .input_scale = 2}, 64);
   EXPECT_EQ(dynamic->implementation().rfind("int8 dynamic ", 0), 0U) << dynamic->implementation();
   EXPECT_EQ(fixed->implementation().rfind("int8 static ", 0), 0U) << fixed->implementation();
-  EXPECT_EQ(dynamic->implementation().find("own") == std::string::npos, library_->has_exact_int8());
+  EXPECT_EQ(dynamic->implementation().find("own") == std::string::npos,
+            library_->has_exact_int8() && !KernelsFor(isa_).has_tiles());
 }
 
 // Parts of a projection in two formats: their outputs stand side by side.

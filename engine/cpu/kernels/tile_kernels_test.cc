@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tiles and their products against plain loops. Tolerances: docs/numerics.md.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+#include "base/aligned_buffer.h"
+#include "engine/cpu/cpu_isa.h"
+#include "engine/cpu/kernel_table.h"
+#include "engine/cpu/tile_packing.h"
+
+namespace tailor {
+namespace {
+
+constexpr double kEpsilon = 0x1p-24;  // half an ulp of f32 at 1
+constexpr float kGuard = 12345.0F;    // behind every output: kernels must not write there
+
+std::vector<float> Random(size_t size, uint32_t seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::vector<float> values(size);
+  for (float& v : values) v = scale * (static_cast<float>(random()) * 0x1p-31F - 1.0F);
+  return values;
+}
+
+float RoundToBf16(float value) {
+  auto bits = std::bit_cast<uint32_t>(value);
+  bits = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+  return std::bit_cast<float>(bits);
+}
+
+float FromBf16(const std::byte* at) {
+  uint16_t bits = 0;
+  std::memcpy(&bits, at, sizeof(bits));
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+// Tiles for some rows of one kind, and the values that they hold.
+class Tiles {
+ public:
+  Tiles(TileType type, int rows, int columns, int first_row = 0, float fixed_scale = 0)
+      : memory_(TileBlockBytes(type, columns) * ((first_row + rows + kTileRows - 1) / kTileRows)),
+        scales_(first_row + rows),
+        tiles_{.data = memory_.data(),
+               .type = type,
+               .columns = columns,
+               .first_row = first_row,
+               .scales = scales_.data(),
+               .fixed_scale = fixed_scale} {}
+
+  const TileRows& tiles() const { return tiles_; }
+  float scale(int r) const { return scales_[tiles_.first_row + r]; }
+  // Bytes of column c, of the high part or of what lies in the tile behind it.
+  const std::byte* At(int r, int c, int part = 0) const {
+    const int columns = TileColumns(tiles_.type);
+    return tiles_.Row(r) + (c / columns * TileParts(tiles_.type) + part) * kTileBytes +
+           c % columns * (kTileRowBytes / columns);
+  }
+  int Code(int r, int c) const { return static_cast<int8_t>(*At(r, c)); }
+  // The value that a product reads.
+  double Value(int r, int c) const {
+    switch (tiles_.type) {
+      case TileType::kInt8:
+        return Code(r, c);
+      case TileType::kSplitBf16:
+        return static_cast<double>(FromBf16(At(r, c))) + FromBf16(At(r, c, 1));
+      default:
+        return FromBf16(At(r, c));
+    }
+  }
+
+ private:
+  AlignedBuffer<std::byte> memory_;
+  AlignedBuffer<float> scales_;
+  TileRows tiles_;
+};
+
+class TileKernels : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HostHas(CpuIsa::kAmx)) GTEST_SKIP() << "this host lacks amx";
+  }
+  static const KernelSet& kernels() { return KernelsFor(CpuIsa::kAmx); }
+
+  static void Store(const std::vector<float>& x, int rows, const Tiles& tiles) {
+    const size_t columns = tiles.tiles().columns;
+    kernels().store_tiles(
+        {.x = x.data(), .x_stride = columns, .rows = rows, .tiles = tiles.tiles()});
+  }
+};
+
+TEST_F(TileKernels, StoreBf16) {
+  for (const int columns : {1, 16, 26, 32, 60, 64, 100, 384}) {
+    const std::vector<float> x = Random(20 * static_cast<size_t>(columns), 1, 3);
+    for (const TileType type : {TileType::kBf16, TileType::kSplitBf16}) {
+      const Tiles tiles(type, 20, columns, 3);
+      Store(x, 20, tiles);
+      for (int r = 0; r < 20; ++r) {
+        for (int c = 0; c < TileSteps(type, columns) * TileColumns(type); ++c) {
+          const float value = c < columns ? x[r * columns + c] : 0.0F;
+          const float high = RoundToBf16(value);
+          ASSERT_EQ(FromBf16(tiles.At(r, c)), high) << r << ", " << c;
+          if (type == TileType::kBf16) continue;
+          ASSERT_EQ(FromBf16(tiles.At(r, c, 1)), RoundToBf16(value - high)) << r << ", " << c;
+        }
+      }
+    }
+  }
+}
+
+// The codes and scales of plain rows: kernels of another instruction set, themselves tested against
+// integers, and divisions instead of the corrected estimate.
+void ExpectCodesOfRows(const std::vector<float>& x, int rows, int columns, float fixed_scale) {
+  const Tiles tiles(TileType::kInt8, rows, columns, 5, fixed_scale);
+  KernelsFor(CpuIsa::kAmx)
+      .store_tiles({.x = x.data(),
+                    .x_stride = static_cast<size_t>(columns),
+                    .rows = rows,
+                    .tiles = tiles.tiles()});
+  const size_t stride = (static_cast<size_t>(columns) + kCodePadding - 1) / 64 * 64;
+  std::vector<int8_t> codes(rows * stride);
+  std::vector<float> scales(rows);
+  KernelsFor(CpuIsa::kPortable)
+      .quantize_rows({.x = x.data(),
+                      .x_stride = static_cast<size_t>(columns),
+                      .rows = rows,
+                      .columns = columns,
+                      .fixed_scale = fixed_scale,
+                      .codes = codes.data(),
+                      .codes_stride = stride,
+                      .scales = scales.data()});
+  for (int r = 0; r < rows; ++r) {
+    ASSERT_EQ(std::bit_cast<uint32_t>(tiles.scale(r)), std::bit_cast<uint32_t>(scales[r])) << r;
+    if (std::isnan(scales[r])) continue;
+    for (size_t c = 0; c < stride; ++c) {
+      ASSERT_EQ(tiles.Code(r, static_cast<int>(c)), codes[r * stride + c]) << r << ", " << c;
+    }
+  }
+}
+
+TEST_F(TileKernels, StoreCodes) {
+  for (const int columns : {1, 16, 26, 60, 64, 100, 384}) {
+    for (const float fixed_scale : {0.0F, 0.02F, 1e-30F}) {
+      ExpectCodesOfRows(Random(20 * static_cast<size_t>(columns), 1, 3), 20, columns, fixed_scale);
+    }
+  }
+}
+
+TEST_F(TileKernels, StoreCodesOfSpecialRows) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float largest : {0.0F, 1e-45F, 1e-40F, 1e-37F, 1e-14F, 1e19F, 1e21F, 3e38F, kInfinity,
+                              std::numeric_limits<float>::quiet_NaN()}) {
+    for (const float fixed_scale : {0.0F, 1.0F, 1e-20F}) {
+      ExpectCodesOfRows({largest, -largest / 2, 1.0F, -3e-39F, largest / 3}, 1, 5, fixed_scale);
+    }
+  }
+}
+
+// Quotients that lie on and beside the middle between two codes, where a wrong last bit of the
+// quotient is a wrong code.
+TEST_F(TileKernels, StoreCodesOfTies) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<float> x(256);
+    x[0] = static_cast<float>(random() % 1000 + 1) * 0.37F;
+    const float scale = x[0] / 127.0F;
+    for (size_t i = 1; i < x.size(); ++i) {
+      const float tie = (static_cast<float>(random() % 127) + 0.5F) * scale;
+      const float end = random() % 2 == 0 ? 0.0F : 1e9F;
+      x[i] = tie;
+      for (uint32_t n = random() % 3; n > 0; --n) x[i] = std::nextafter(x[i], end);
+      if (std::abs(x[i]) > x[0]) x[i] = x[0];
+    }
+    ExpectCodesOfRows(x, 1, 256, 0);
+  }
+}
+
+struct Case {
+  int rows, out, in;
+};
+
+// What a product must give, in double, and how far a sum in f32 may be from it.
+struct Expected {
+  std::vector<double> values;  // [rows, out]
+  std::vector<double> bounds;
+};
+
+double Activated(KernelActivation activation, double x) {
+  switch (activation) {
+    case KernelActivation::kGeluErf:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case KernelActivation::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    default:
+      return std::max(x, 0.0);
+  }
+}
+
+class TileProduct : public TileKernels, public ::testing::WithParamInterface<TileType> {
+ protected:
+  struct Weights {
+    std::vector<float> floats;
+    std::vector<int8_t> codes;
+    AlignedBuffer<std::byte> packed;
+    std::vector<float> scale, bias;  // padded
+  };
+
+  static Weights MakeWeights(TileType type, int out, int in) {
+    Weights w = {.floats = Random(static_cast<size_t>(out) * in, 7),
+                 .codes = {},
+                 .packed = {},
+                 .scale = Random(PaddedOutputs(out), 8, 0.01F),
+                 .bias = Random(PaddedOutputs(out), 9)};
+    if (type == TileType::kInt8) {
+      for (float& value : w.floats) {
+        w.codes.push_back(static_cast<int8_t>(std::lround(value * 127)));
+        value = w.codes.back();
+      }
+      w.packed = PackCodes(w.codes, out, in);
+    } else {
+      w.packed = PackFloats(type, w.floats, out, in);
+      if (type == TileType::kBf16) {
+        for (float& value : w.floats) value = RoundToBf16(value);
+      }
+    }
+    return w;
+  }
+
+  static TileProductArgs Args(const Tiles& x, const Weights& w, int rows, int out, float* y) {
+    return {.x = x.tiles(),
+            .weight = w.packed.data(),
+            .rows = rows,
+            .out = out,
+            .column_scale = w.scale.data(),
+            .bias = w.bias.data(),
+            .activates = false,
+            .activation = KernelActivation::kRelu,
+            .y = y,
+            .y_stride = static_cast<size_t>(out) + 1,
+            .y_tiles = {}};
+  }
+
+  // Before any activation. x holds what the product reads; of kSplitBf16 the exact values are
+  // those of `exact`.
+  static Expected Expect(const Tiles& x, const std::vector<float>& exact, const Weights& w,
+                         const Case& c) {
+    Expected expected;
+    const TileType type = x.tiles().type;
+    for (int r = 0; r < c.rows; ++r) {
+      for (int o = 0; o < c.out; ++o) {
+        double sum = 0;
+        double size = 0;
+        for (int i = 0; i < c.in; ++i) {
+          const double value = type == TileType::kSplitBf16 ? exact[r * c.in + i] : x.Value(r, i);
+          const double term = value * w.floats[o * c.in + i];
+          sum += term;
+          size += std::abs(term);
+        }
+        if (type == TileType::kInt8) {
+          const double scaled = sum * x.scale(r) * w.scale[o];
+          expected.values.push_back(scaled + w.bias[o]);
+          expected.bounds.push_back(kEpsilon *
+                                    (3 * std::abs(scaled) + std::abs(scaled + w.bias[o])));
+        } else {
+          // A rounding for each addition; what the split leaves out of each product.
+          const double left_out = type == TileType::kSplitBf16 ? 3 * 0x1p-18 : 0;
+          const int additions = c.in * (type == TileType::kSplitBf16 ? 3 : 1) + 1;
+          expected.values.push_back(sum + w.bias[o]);
+          expected.bounds.push_back(size * (additions * kEpsilon + left_out) +
+                                    std::abs(sum + w.bias[o]) * kEpsilon);
+        }
+      }
+    }
+    return expected;
+  }
+};
+
+const std::vector<Case>& Cases() {
+  static const std::vector<Case> cases = {{1, 1, 1},     {5, 7, 26},    {16, 32, 64},
+                                          {17, 33, 65},  {31, 64, 60},  {33, 48, 128},
+                                          {64, 96, 384}, {48, 20, 1000}};
+  return cases;
+}
+
+TEST_P(TileProduct, IsTheProduct) {
+  for (const Case& c : Cases()) {
+    const Weights w = MakeWeights(GetParam(), c.out, c.in);
+    const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
+    const Tiles tiles(GetParam(), c.rows, c.in, 16);
+    Store(x, c.rows, tiles);
+    std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
+    kernels().tile_product(Args(tiles, w, c.rows, c.out, y.data()));
+    const Expected expected = Expect(tiles, x, w, c);
+    double worst = 0;
+    for (int r = 0; r < c.rows; ++r) {
+      EXPECT_EQ(y[r * (c.out + 1) + c.out], kGuard);
+      for (int o = 0; o < c.out; ++o) {
+        const double difference = std::abs(y[r * (c.out + 1) + o] - expected.values[r * c.out + o]);
+        const double bound = expected.bounds[r * c.out + o];
+        ASSERT_LE(difference, bound)
+            << r << ", " << o << " of " << c.rows << "x" << c.out << "x" << c.in;
+        worst = std::max(worst, difference / bound);
+      }
+    }
+    std::printf("  %dx%dx%d: worst %.2f of the bound\n", c.rows, c.out, c.in, worst);
+  }
+}
+
+TEST_P(TileProduct, Activates) {
+  for (const KernelActivation activation :
+       {KernelActivation::kGeluErf, KernelActivation::kGeluTanh, KernelActivation::kRelu}) {
+    for (const Case& c : Cases()) {
+      const Weights w = MakeWeights(GetParam(), c.out, c.in);
+      const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 0.2F);
+      const Tiles tiles(GetParam(), c.rows, c.in);
+      Store(x, c.rows, tiles);
+      const Expected expected = Expect(tiles, x, w, c);
+      std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
+      const Tiles y_tiles(GetParam(), c.rows, c.out, 16);
+      TileProductArgs args = Args(tiles, w, c.rows, c.out, y.data());
+      args.activates = true;
+      args.activation = activation;
+      const bool gives_tiles = GetParam() != TileType::kInt8;
+      if (gives_tiles) args.y_tiles = y_tiles.tiles();
+      kernels().tile_product(args);
+      for (int r = 0; r < c.rows; ++r) {
+        for (int o = 0; o < c.out; ++o) {
+          const double input = expected.values[r * c.out + o];
+          const double result = Activated(activation, input);
+          // No activation grows a difference by more than 1.13; its own error and rounding.
+          double bound = 1.13 * expected.bounds[r * c.out + o] +
+                         1e-6 * std::max(1.0, std::abs(input) / 2) +
+                         4 * kEpsilon * std::abs(result);
+          if (GetParam() == TileType::kBf16) bound += 0x1p-8 * std::abs(result);
+          if (GetParam() == TileType::kSplitBf16) bound += 0x1p-16 * std::abs(result);
+          const double actual = gives_tiles ? y_tiles.Value(r, o) : y[r * (c.out + 1) + o];
+          ASSERT_NEAR(actual, result, bound) << r << ", " << o;
+        }
+      }
+    }
+  }
+}
+
+// Whatever other rows the call has, in whichever place.
+TEST_P(TileProduct, RowsDoNotDependOnEachOther) {
+  const Case c = {80, 70, 200};
+  const Weights w = MakeWeights(GetParam(), c.out, c.in);
+  const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
+  const Tiles all(GetParam(), c.rows, c.in);
+  Store(x, c.rows, all);
+  const size_t stride = c.out + 1;
+  std::vector<float> together(c.rows * stride);
+  kernels().tile_product(Args(all, w, c.rows, c.out, together.data()));
+  for (const int first : {0, 1, 15, 40, 79}) {
+    for (const int rows : {1, 2, 16, 17, 33}) {
+      if (first + rows > c.rows) continue;
+      const Tiles some(GetParam(), rows, c.in);
+      Store({x.begin() + first * c.in, x.end()}, rows, some);
+      std::vector<float> y(rows * stride);
+      kernels().tile_product(Args(some, w, rows, c.out, y.data()));
+      for (int r = 0; r < rows; ++r) {
+        ASSERT_TRUE(std::equal(y.begin() + r * stride, y.begin() + r * stride + c.out,
+                               together.begin() + (first + r) * stride))
+            << "row " << first + r << " among " << rows;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, TileProduct,
+                         ::testing::Values(TileType::kBf16, TileType::kSplitBf16, TileType::kInt8),
+                         [](const auto& test) {
+                           return test.param == TileType::kInt8   ? "int8"
+                                  : test.param == TileType::kBf16 ? "bf16"
+                                                                  : "bf16x3";
+                         });
+
+}  // namespace
+}  // namespace tailor

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// y = activation(x * weight^T + bias) on AMX tiles, for activations and weights laid out as
+// tile_layout.h says. An output is the same whatever other rows the call has.
+//   kInt8: int32 sums, exact; float(sum) * (row_scale * column_scale) + bias, in f32
+//   kBf16, kSplitBf16: sums in f32, in the order of the columns; subnormal numbers count as 0
+// Tolerance: docs/numerics.md, "tile products".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/cpu/kernels/bias_activation.h"
+#include "engine/cpu/kernels/tile_layout.h"
+
+namespace tailor {
+
+struct TileProductArgs {
+  TileRows x;               // [rows, in]; first_row is a multiple of 16
+  const std::byte* weight;  // panels of [out, in], of x.type
+  int rows;
+  int out;
+  const float* column_scale;  // [PaddedOutputs(out)], kInt8 only
+  const float* bias;          // [PaddedOutputs(out)]
+  bool activates;
+  KernelActivation activation;  // a gelu or relu; not read otherwise
+  float* y;                     // [rows, out], rows y_stride apart; null with y_tiles
+  size_t y_stride;
+  TileRows y_tiles;  // of kBf16 and kSplitBf16 that activate: written instead of y
+};
+
+using TileProductFn = void (*)(const TileProductArgs& args) noexcept;
+
+}  // namespace tailor

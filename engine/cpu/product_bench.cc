@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every product of the benchmark models with what follows it (bias; GELU and the next product's
+// input), on one thread of a host with AMX: own/FORMAT/outputs/inputs/rows, and onednn/... where
+// oneDNN multiplies and own kernels do the rest. "share" is that of the peak of the tiles, measured
+// in the same run with products of registers only; of bf16's peak for bf16 and f32.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "benchmark/benchmark.h"
+
+#include "base/aligned_buffer.h"
+#include "base/check.h"
+#include "engine/cpu/cpu_isa.h"
+#include "engine/cpu/kernel_table.h"
+#include "engine/cpu/tile_peak.h"
+#include "engine/cpu/tile_step.h"
+
+namespace tailor {
+namespace {
+
+struct Shape {
+  int out, in;
+  bool activates;
+};
+
+constexpr Shape kShapes[] = {{2304, 768, false}, {768, 768, false},  {3072, 768, true},
+                             {768, 3072, false}, {1152, 384, false}, {384, 384, false},
+                             {1536, 384, true},  {384, 1536, false}, {384, 128, false},
+                             {128, 128, false},  {512, 128, true},   {128, 512, false}};
+
+double peak_ops = 0;  // int8, a second
+
+double MeasurePeak() {
+  constexpr int kRounds = 5000;
+  double best = 0;
+  for (int i = 0; i < 200; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    RunTilesInRegisters(kRounds);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    best = std::max(best, kRounds * kTileRoundOps / time.count());
+  }
+  return best;
+}
+
+// Activations and outputs of one product, as the forward pass keeps them.
+struct Memory {
+  Memory(const Shape& shape, const StepInput& input, const StepInput& next)
+      : x(static_cast<size_t>(kMaxProductRows) * shape.in),
+        y(static_cast<size_t>(kMaxProductRows) * shape.out),
+        x_tiles(x.size() * 4 + kTileBytes * 64),
+        y_tiles(y.size() * 4 + kTileBytes * 64),
+        x_scales(kMaxProductRows),
+        y_scales(kMaxProductRows),
+        in{.f32 = x.data(),
+           .width = static_cast<size_t>(shape.in),
+           .tiles = {.data = x_tiles.data(),
+                     .type = input.type,
+                     .columns = shape.in,
+                     .scales = x_scales.data()}},
+        out{.f32 = y.data(),
+            .width = static_cast<size_t>(shape.out),
+            .tiles = {.data = y_tiles.data(),
+                      .type = next.type,
+                      .columns = shape.out,
+                      .scales = y_scales.data()}} {
+    for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0F;
+  }
+
+  AlignedBuffer<float> x, y;
+  AlignedBuffer<std::byte> x_tiles, y_tiles;
+  AlignedBuffer<float> x_scales, y_scales;
+  Rows in, out;
+};
+
+void Count(benchmark::State& state, const Shape& shape, int rows, TileType type) {
+  using benchmark::Counter;
+  const double ops = 2.0 * shape.out * shape.in * rows;
+  const double peak = type == TileType::kInt8 ? peak_ops : peak_ops / 2;
+  state.counters["ops"] = Counter(ops, Counter::kIsIterationInvariantRate);
+  state.counters["share"] = Counter(ops / peak, Counter::kIsIterationInvariantRate);
+}
+
+// Weights that no format finds special.
+std::vector<float> SomeWeights(const Shape& shape) {
+  std::vector<float> weight(static_cast<size_t>(shape.out) * shape.in);
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] = static_cast<float>(i % 23) * 0.01F - 0.1F;
+  return weight;
+}
+
+struct Codes {
+  explicit Codes(const Shape& shape)
+      : values(static_cast<size_t>(shape.out) * shape.in, 3), scale(shape.out, 0.001F) {}
+  std::vector<int8_t> values;
+  std::vector<float> scale;
+};
+
+void BenchOwn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
+  const KernelSet& kernels = KernelsFor(CpuIsa::kAmx);
+  const std::vector<float> bias(shape.out, 0.1F);
+  StepOutput output = {.bias = bias};
+  if (shape.activates) output.activation = KernelActivation::kGeluErf;
+  const Codes codes(shape);
+  const std::unique_ptr<LinearStep> step =
+      type == TileType::kInt8
+          ? MakeTileStep(kernels, {.codes = codes.values, .scale = codes.scale, .bias = {}},
+                         shape.in, output)
+          : MakeTileStep(kernels, type, SomeWeights(shape), shape.out, shape.in, output);
+  Memory memory(shape, step->input(), shape.activates ? step->input() : StepInput{});
+  AlignedBuffer<std::byte> scratch(step->scratch_bytes());
+  kernels.store_tiles(
+      {.x = memory.x.data(), .x_stride = memory.in.width, .rows = rows, .tiles = memory.in.tiles});
+  for (auto _ : state) {
+    TAILOR_CHECK(step->Run(0, memory.in, rows, memory.out, scratch.data()));
+  }
+  Count(state, shape, rows, type);
+}
+
+// Own kernels of AVX-512 around oneDNN's product; bf16 without the conversion of its inputs.
+void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
+  const KernelSet& kernels = KernelsFor(CpuIsa::kAvx512);
+  const auto library = ProductLibrary::Create(CpuIsa::kAmx, /*is_forced=*/false, /*threads=*/1);
+  TAILOR_CHECK(library.ok());
+  const std::vector<float> bias(shape.out, 0.1F);
+  const Codes codes(shape);
+  Memory memory(shape, {}, {});
+  std::unique_ptr<LinearStep> step;
+  const Product* product = nullptr;
+  PackedMatrix matrix;
+  if (type == TileType::kBf16) {
+    product =
+        (*library)->Get({.out = shape.out, .in = shape.in, .type = ProductType::kBf16}).value();
+    matrix = product->Pack(SomeWeights(shape), {}).value();
+  } else if (type == TileType::kInt8) {
+    step = MakeInt8Step(**library, kernels,
+                        {.codes = codes.values, .scale = codes.scale, .bias = bias}, shape.in)
+               .value();
+  } else {
+    step = MakeFloatStep(**library, {.out = shape.out, .in = shape.in, .has_bias = true},
+                         SomeWeights(shape), bias)
+               .value();
+  }
+  AlignedBuffer<std::byte> scratch(product == nullptr ? step->scratch_bytes()
+                                                      : product->scratch_bytes());
+  const std::vector<float> zeros(shape.out);
+  for (auto _ : state) {
+    TAILOR_CHECK(product == nullptr ? step->Run(0, memory.in, rows, memory.out, scratch.data())
+                                    : product->Run(0, matrix, memory.x_tiles.data(), rows,
+                                                   memory.y.data(), scratch.data()));
+    if (!shape.activates) continue;
+    kernels.bias_activation({.x = memory.y.data(),
+                             .bias = zeros.data(),
+                             .activation = KernelActivation::kGeluErf,
+                             .rows = rows,
+                             .columns = shape.out,
+                             .out = memory.y.data()});
+  }
+  Count(state, shape, rows, type);
+}
+
+void Register(const char* format, TileType type) {
+  for (const Shape& shape : kShapes) {
+    for (const int rows : {16, 64, 256}) {
+      const std::string name = std::string(format) + "/" + std::to_string(shape.out) + "/" +
+                               std::to_string(shape.in) + (shape.activates ? "/gelu/" : "/") +
+                               std::to_string(rows);
+      benchmark::RegisterBenchmark(("own/" + name).c_str(), [=, &shape](benchmark::State& state) {
+        BenchOwn(state, shape, rows, type);
+      });
+      benchmark::RegisterBenchmark(
+          ("onednn/" + name).c_str(),
+          [=, &shape](benchmark::State& state) { BenchOneDnn(state, shape, rows, type); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tailor
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (!tailor::HostHas(tailor::CpuIsa::kAmx)) {
+    std::puts("expected a host with AMX; cpu_kernels_bench measures the others");
+    return 0;
+  }
+  tailor::peak_ops = tailor::MeasurePeak();
+  std::printf("peak of the tiles of one core, int8: %.2f TOP/s\n", tailor::peak_ops * 1e-12);
+  tailor::Register("int8", tailor::TileType::kInt8);
+  tailor::Register("bf16", tailor::TileType::kBf16);
+  tailor::Register("f32", tailor::TileType::kSplitBf16);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/cpu/tile_packing.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace tailor {
+namespace {
+
+struct Bf16 {
+  uint16_t bits;
+  float value;
+};
+
+Bf16 RoundToBf16(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  TAILOR_CHECK(std::isfinite(value));
+  bits = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+  Bf16 rounded = {.bits = static_cast<uint16_t>(bits >> 16), .value = 0};
+  std::memcpy(&rounded.value, &bits, sizeof(bits));
+  return rounded;
+}
+
+// Where the bytes of output o and input i begin in panels of `type`: of its first part.
+size_t Position(TileType type, int in, int o, int i) {
+  const int columns = TileColumns(type);
+  const int bytes = kTileRowBytes / columns;                   // of one input
+  const size_t at = static_cast<size_t>(i) % columns * bytes;  // in a row of activations
+  return static_cast<size_t>(o / kPanelOutputs) * TilePanelBytes(type, in) +
+         static_cast<size_t>(i / columns) * 2 * TileParts(type) * kTileBytes +
+         static_cast<size_t>(o % kPanelOutputs / 16) * kTileBytes + at / 4 * kTileRowBytes +
+         static_cast<size_t>(o % 16) * 4 + at % 4;
+}
+
+size_t PackedBytes(TileType type, int out, int in) {
+  return TilePanelBytes(type, in) * (PaddedOutputs(out) / kPanelOutputs);
+}
+
+}  // namespace
+
+AlignedBuffer<std::byte> PackFloats(TileType type, std::span<const float> weight, int out, int in) {
+  AlignedBuffer<std::byte> packed(PackedBytes(type, out, in));
+  for (int o = 0; o < out; ++o) {
+    for (int i = 0; i < in; ++i) {
+      const float value = weight[static_cast<size_t>(o) * in + i];
+      const size_t position = Position(type, in, o, i);
+      const Bf16 high = RoundToBf16(value);
+      std::memcpy(packed.data() + position, &high.bits, sizeof(high.bits));
+      if (type != TileType::kSplitBf16) continue;
+      const Bf16 low = RoundToBf16(value - high.value);
+      std::memcpy(packed.data() + position + 2 * kTileBytes, &low.bits, sizeof(low.bits));
+    }
+  }
+  return packed;
+}
+
+AlignedBuffer<std::byte> PackCodes(std::span<const int8_t> codes, int out, int in) {
+  AlignedBuffer<std::byte> packed(PackedBytes(TileType::kInt8, out, in));
+  for (int o = 0; o < out; ++o) {
+    for (int i = 0; i < in; ++i) {
+      packed[Position(TileType::kInt8, in, o, i)] =
+          static_cast<std::byte>(codes[static_cast<size_t>(o) * in + i]);
+    }
+  }
+  return packed;
+}
+
+}  // namespace tailor
