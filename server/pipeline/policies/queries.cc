@@ -7,7 +7,8 @@
 namespace tailor {
 
 void MeanQuery::Observe(const QueueEntry& entry) {
-  const double weight = tokens_ == 0 ? 1 : kWeight;
+  seen_ = std::min(seen_ + 1, kMemory);
+  const double weight = 1.0 / seen_;
   const auto move = [weight](double* mean, double value) { *mean += weight * (value - *mean); };
   move(&rows_, static_cast<double>(entry.total.rows));
   move(&tokens_, static_cast<double>(entry.total.tokens));
@@ -26,7 +27,7 @@ WorkShape MeanQuery::Times(double n) const {
 }
 
 double MeanQuery::CountOf(const WorkShape& work) const {
-  return tokens_ == 0 ? 1 : std::max(1.0, static_cast<double>(work.tokens) / tokens_);
+  return seen_ == 0 ? 1 : std::max(1.0, static_cast<double>(work.tokens) / tokens_);
 }
 
 double ProfiledSeconds(const VariantState& variant, const WorkShape& work,

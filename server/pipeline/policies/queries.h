@@ -28,10 +28,12 @@ class MeanQuery {
   int version() const { return version_; }
 
  private:
-  static constexpr double kWeight = 1.0 / 64;
+  // Papers profile once: the mean must be steady, or tables would be made all the time.
+  static constexpr int kMemory = 512;  // requests
 
+  int seen_ = 0;  // up to kMemory
   double rows_ = 1;
-  double tokens_ = 0;  // 0: none seen
+  double tokens_ = 0;
   double squares_ = 0;
   double budget_ = 0;
   double tokens_at_version_ = 0;

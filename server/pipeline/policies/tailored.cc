@@ -9,8 +9,8 @@
 namespace tailor {
 namespace {
 
-// The part of their time that an upgrade must leave to those behind.
-constexpr double kReserve = 0.5;
+// The part of their time within which those behind must be done after an upgrade.
+constexpr double kUsableShare = 0.7;
 // The price falls by a factor of e in this time.
 constexpr double kPriceFallSeconds = 0.02;
 constexpr double kExcessWeight = 1.0 / 32;
@@ -19,6 +19,9 @@ constexpr double kMaxExcess = 2;
 // budgets of all but this share of the requests.
 constexpr double kBatchShare = 0.45;
 constexpr double kTightShare = 0.25;
+// Admission refuses who would have to wait longer than this part of the time it can: the share of
+// the least important, 0.8, over the usual safety factor.
+constexpr double kBearableShare = 0.7;
 // Classes are estimated over a second: no need to do it for every batch.
 constexpr Duration kClassesAge = std::chrono::milliseconds(5);
 // Of the time, what expected work may take. The queue corrects what this leaves or misses.
@@ -257,12 +260,16 @@ TailoredPolicy::Draft TailoredPolicy::Fill(const Scene& scene, int variant, int 
 }
 
 double TailoredPolicy::Loss(double seconds) const {
+  if (classes_.empty()) return 0;
+  const Ladder::Level& cheapest = ladder_.corner(0);
   double lost = 0;
   for (const PricedClass& one : classes_) {
-    const double needed = 2 * ladder_.corner(0).per_token * one.tokens;
-    lost += one.rate * std::max(0.0, seconds - std::max(0.0, one.budget - needed));
+    const double alone =
+        cheapest.per_token * one.tokens + cheapest.cost.fixed * cheapest.cost.ratio;
+    const double bearable = kBearableShare * std::max(0.0, one.budget - alone);
+    lost += one.rate * std::max(0.0, seconds - bearable);
   }
-  return classes_.empty() ? 0 : lost * ladder_.corner(0).quality;
+  return lost * cheapest.quality;
 }
 
 double TailoredPolicy::Score(const Draft& draft, const TimePrice& price) const {
@@ -346,7 +353,7 @@ std::optional<TailoredPolicy::Draft> TailoredPolicy::Upgrade(const Scene& scene,
     for (const Portion& portion : candidate.portions) {
       taken[static_cast<size_t>(portion.entry)] = true;
     }
-    if (search.LeavesTime(price, taken, candidate.finish, kReserve)) return candidate;
+    if (search.LeavesTime(price, taken, candidate.finish, kUsableShare)) return candidate;
   }
   return std::nullopt;
 }
