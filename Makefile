@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 FAMILY ?= models/packages
 
 .PHONY: help setup setup-python build build-tailor demo serve test test-gcc test-cpp asan tsan lint fmt bench \
-        bench-engine bench-service bench-policies goldens fuzz image clean
+        bench-engine bench-kernels bench-service bench-policies bench-cascade goldens fuzz image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -66,6 +66,10 @@ bench: bench-engine bench-service  ## every figure of docs/benchmarks.md
 bench-engine: build  ## engine against its peers in the same run
 	python3 bench/engine/compare_peers.py
 
+bench-kernels: build  ## every product with its epilogue as a share of the tiles' peak, and the other kernels
+	$(BUILD)/engine/cpu/product_bench --benchmark_min_time=0.05
+	$(BUILD)/engine/cpu/cpu_kernels_bench --benchmark_min_time=0.05
+
 bench-service: build  ## service at saturation, idle latency, start
 	python3 bench/service/saturation.py
 	python3 bench/service/idle_latency.py
@@ -73,6 +77,9 @@ bench-service: build  ## service at saturation, idle latency, start
 
 bench-policies: build-tailor setup-python  ## every policy on every simulated trace: docs/policies.md (about an hour)
 	.venv/bin/python bench/policies/bench_policies.py
+
+bench-cascade: build-tailor setup-python  ## quality of a running server with and without cascades
+	.venv/bin/python bench/service/cascade.py
 
 goldens: setup-python  ## recreate tests/golden from PyTorch
 	.venv/bin/python tools/make_goldens.py

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engine speed beside ONNX Runtime (f32) and, on hosts with AMX, OpenVINO (bf16).
+"""Engine speed beside ONNX Runtime (f32, dynamic int8) and OpenVINO (bf16 on hosts with AMX, int8).
 
 Same machine, same run, same weights, same thread count. Scores are compared first: nothing is timed
 when they differ. Then the candidates take turns, a few runs each, and medians over all turns count.
@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from make_models import Shape
-    from peers import Batch, Engine, Peer
+    from peers import Batch, Peer
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-bench"
-PACKAGES = ["numpy", "onnx", "onnxscript", "onnxruntime", "openvino", "torch", "transformers"]
+PACKAGES = ["numpy", "onnx", "onnxscript", "onnxruntime", "openvino", "nncf", "torch"]
+PACKAGES += ["transformers"]
 MODELS = VENV / "models"
 
 # Largest accepted difference of scores, which are of the order of 1 (make_models.py). f32: only the
@@ -37,6 +38,15 @@ MODELS = VENV / "models"
 # differently in each engine; both are compared with the f32 scores.
 F32_TOLERANCE = 1e-3
 BF16_TOLERANCE = 0.05
+# int8: codes of 8 bits in front of each of some 75 products, by row here and in ONNX Runtime, by
+# tensor in OpenVINO: a few per cent of the scores. Only a wrong model is further away.
+INT8_TOLERANCE = 0.5
+
+# Ratios to reach, to the best peer of the same precision, by host with AMX and without.
+TARGETS = {
+    True: {"f32": (1.0, 3.0, 5.0), "bf16": (1.5, 2.0, 5.0), "int8": (1.5, 2.5, 5.0)},
+    False: {"f32": (1.0, 1.1, 2.0), "bf16": (1.2, 1.8, 2.0), "int8": (1.2, 1.15, 2.0)},
+}
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,32 @@ def export(shape: Shape) -> Path:
     return folder
 
 
+def export_int8(folder: Path, batch: Batch) -> None:
+    """The int8 forms of ONNX Runtime (dynamic) and OpenVINO (NNCF, calibrated on `batch`), once."""
+    import nncf
+    import onnx
+    import openvino
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    if (folder / "int8.ready").exists():
+        return
+    quantize_dynamic(
+        folder / "fused.onnx",
+        folder / "int8.onnx",
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},  # of the fused nodes' outputs
+    )
+    model = openvino.Core().read_model(str(folder / "model.onnx"))
+    rows = [
+        {name: value[i : i + 1] for name, value in batch.inputs.items()}
+        for i in range(len(batch.inputs["input_ids"]))
+    ]
+    quantized = nncf.quantize(model, nncf.Dataset(rows), model_type=nncf.ModelType.TRANSFORMER)
+    openvino.save_model(quantized, folder / "int8.xml")
+    (folder / "int8.ready").touch()
+
+
 def check_scores(peers: list[Peer], reference: Peer, batch: Batch, tolerance: float) -> None:
     expected = reference.score(batch)
     spread = float(expected.max() - expected.min())
@@ -136,41 +172,50 @@ def interleave(peers: list[Peer], batch: Batch, rounds: int, turn_s: float) -> d
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
+def target(precision: str, spec: str) -> float:
+    one, many, ragged = TARGETS[has_amx()][precision]
+    return ragged if spec.startswith("rag") else one if spec.startswith("1x") else many
+
+
 def measure(shape: Shape, args: argparse.Namespace) -> list[Row]:
     from peers import Engine, OnnxRuntime, OpenVino
 
     folder = export(shape)
-    engines: list[Engine] = [Engine(args.binary, folder, "f32", args.threads)]
-    f32_peers: list[Peer] = [
-        OnnxRuntime(folder / "model.onnx", args.threads, "ONNX Runtime fp32"),
-        OnnxRuntime(folder / "fused.onnx", args.threads, "ONNX Runtime fp32 fused"),
-    ]
-    bf16_peers: list[Peer] = []
-    if has_amx():
-        engines.append(Engine(args.binary, folder, "bf16", args.threads))
-        bf16_peers.append(OpenVino(folder / "model.onnx", args.threads, "bf16"))
-    print(f"{shape.name}: engine {engines[0].plan['isa']}, {args.threads} threads", flush=True)
+    formats = ["f32", "bf16", "int8"] if has_amx() else ["f32", "int8"]
+    engines = {name: Engine(args.binary, folder, name, args.threads) for name in formats}
+    batches = [engines["f32"].describe(spec) for spec in args.batch.split(",")]
+    export_int8(folder, engines["f32"].describe("16x128"))
+    rest = "bf16" if has_amx() else "f32"
+    peers: dict[str, list[Peer]] = {
+        "f32": [
+            OnnxRuntime(folder / "model.onnx", args.threads, "ONNX Runtime fp32"),
+            OnnxRuntime(folder / "fused.onnx", args.threads, "ONNX Runtime fp32 fused"),
+        ],
+        "bf16": [OpenVino(folder / "model.onnx", args.threads, "bf16")] if has_amx() else [],
+        "int8": [
+            OnnxRuntime(folder / "int8.onnx", args.threads, "ONNX Runtime int8"),
+            OpenVino(folder / "int8.xml", args.threads, rest, "int8, rest "),
+        ],
+    }
+    print(f"{shape.name}: engine {engines['f32'].plan['isa']}, {args.threads} threads", flush=True)
 
-    batches = [engines[0].describe(spec) for spec in args.batch.split(",")]
+    tolerances = {"f32": F32_TOLERANCE, "bf16": BF16_TOLERANCE, "int8": INT8_TOLERANCE}
     for batch in batches:
-        check_scores([engines[0], f32_peers[1]], f32_peers[0], batch, F32_TOLERANCE)
-        check_scores([*engines[1:], *bf16_peers], f32_peers[0], batch, BF16_TOLERANCE)
+        for name, engine in engines.items():
+            check_scores([engine, *peers[name]], peers["f32"][0], batch, tolerances[name])
     rows = []
     for batch in batches:
-        candidates: list[Peer] = [*engines, *f32_peers, *bf16_peers]
-        medians = interleave(candidates, batch, args.rounds, args.turn)
-        best_f32 = min(f32_peers, key=lambda peer: medians[peer.name])
-        pairs = [("f32", engines[0], best_f32, 1.0, 1.8)]
-        if bf16_peers:
-            pairs.append(("bf16", engines[1], bf16_peers[0], 1.0, 2.0))
-        for precision, engine, peer, dense, ragged in pairs:
-            ours, theirs = medians[engine.name], medians[peer.name]
-            target = ragged if batch.spec.startswith("rag") else dense
+        everyone = [*engines.values(), *(peer for group in peers.values() for peer in group)]
+        medians = interleave(everyone, batch, args.rounds, args.turn)
+        for name, engine in engines.items():
+            best = min(peers[name], key=lambda peer: medians[peer.name])
+            ours, theirs = medians[engine.name], medians[best.name]
             speeds = (batch.tokens / ours, batch.tokens / theirs)
-            row = Row(shape.name, batch.spec, precision, peer.name, *speeds, theirs / ours, target)
+            wanted = target(name, batch.spec)
+            row = Row(shape.name, batch.spec, name, best.name, *speeds, theirs / ours, wanted)
             print("  " + markdown_row(row), flush=True)
             rows.append(row)
-    for engine in engines:
+    for engine in engines.values():
         engine.close()
     return rows
 
@@ -188,7 +233,7 @@ def report(rows: list[Row], args: argparse.Namespace) -> str:
     versions = subprocess.run(
         [sys.executable, "-m", "pip", "list", "--format=json"], capture_output=True, check=True
     ).stdout
-    wanted = {"onnxruntime", "openvino"}
+    wanted = {"onnxruntime", "openvino", "nncf"}
     peers = {p["name"]: p["version"] for p in json.loads(versions) if p["name"] in wanted}
     lines = [
         f"Machine: {cpu_name()}, {os.cpu_count()} cores{', AMX' if has_amx() else ''}; "

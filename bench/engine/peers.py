@@ -134,10 +134,10 @@ class OnnxRuntime(_InProcess):
 class OpenVino(_InProcess):
     """Compiled for the exact shape of each batch, which suits it better than dynamic shapes."""
 
-    def __init__(self, model: Path, threads: int, precision: str) -> None:
+    def __init__(self, model: Path, threads: int, precision: str, prefix: str = "") -> None:
         import openvino
 
-        self.name = f"OpenVINO {precision}"
+        self.name = f"OpenVINO {prefix}{precision}"
         self._core = openvino.Core()
         self._model = model
         self._config = {
