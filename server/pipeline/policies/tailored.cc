@@ -297,7 +297,7 @@ TailoredPolicy::Draft TailoredPolicy::Choose(const Scene& scene, const PriceSear
   std::optional<Draft> best;
   double best_score = 0;
   int worse = 0;
-  for (int corner = own; corner >= item.lowest && worse < 2; --corner) {
+  for (int corner = own; corner >= item.lowest && worse < 1; --corner) {
     Draft draft = fill(level_at(corner));
     if (!draft.is_in_time) {
       // Between two corners there may be a level that is in time.
@@ -339,7 +339,10 @@ std::optional<TailoredPolicy::Draft> TailoredPolicy::Upgrade(const Scene& scene,
   const std::vector<int>& corners = ladder_.corners();
   const auto above = std::upper_bound(corners.begin(), corners.end(), draft.level);
   if (above == corners.end()) return std::nullopt;
-  for (int level = *above; level > draft.level; --level) {
+  // The next corner, else what lies half way: more would cost more time than it gains quality.
+  const int half_way = draft.level + (*above - draft.level) / 2;
+  for (const int level : {*above, half_way}) {
+    if (level == draft.level) break;
     const Ladder::Level& better = ladder_.levels()[static_cast<size_t>(level)];
     if (!Contains(entry.admissible, better.variant)) continue;
     const double alone = AloneSeconds(better.cost, entry.waiting, scene.queue.limits);
