@@ -2,11 +2,13 @@
 """Makes bench/policies/profiles/*.json.
 
 ``bundled`` is measured: it takes what a running server's /statusz says, so that the simulator and
-the server start from the same numbers. ``bert-family`` and ``dynabert`` follow from published
+the server start from the same numbers, or the two shapes of models/packages/costs.json, which the
+engine was measured with alone. ``bert-family`` and ``dynabert`` follow from published
 figures, which stand below with their sources.
 
 Usage: make_profiles.py literature
-       make_profiles.py bundled --statusz http://127.0.0.1:8080/statusz
+       make_profiles.py bundled --statusz http://127.0.0.1:8080/statusz?format=json
+       make_profiles.py bundled --costs models/packages/costs.json
 """
 
 from __future__ import annotations
@@ -100,10 +102,9 @@ def dynabert() -> dict[str, Any]:
     }
 
 
-def bundled(statusz: str, capacity_cut: str) -> dict[str, Any]:
-    """The family that a server runs, with the costs that it measured at its start."""
-    request = urllib.request.Request(statusz, headers={"Accept": "application/json"})
-    with urllib.request.urlopen(request) as answer:
+def cuts_of_server(statusz: str) -> list[dict[str, Any]]:
+    """The cuts that a server runs, with the costs that it measured at its start."""
+    with urllib.request.urlopen(statusz) as answer:
         status: dict[str, Any] = json.load(answer)
     cuts = []
     for variant in status["variants"]:
@@ -115,9 +116,33 @@ def bundled(statusz: str, capacity_cut: str) -> dict[str, Any]:
             for name in ("fixed", "per_token", "per_square", "per_row")
         }
         cuts.append({"id": variant["id"], "quality": variant["quality"]["ndcg10"], **terms})
+    return cuts
+
+
+def cuts_of_costs(file: Path) -> list[dict[str, Any]]:
+    """The family beside a costs.json: a line through the times of 1 x 128 and 32 x 64 tokens."""
+    costs: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["variants"]
+    cuts = []
+    for name, cost in sorted(costs.items()):
+        variant_file = file.parent / name / "variant.json"
+        if not variant_file.exists():
+            continue
+        variant: dict[str, Any] = json.loads(variant_file.read_text(encoding="utf-8"))
+        if "quality" not in variant:
+            continue
+        small, large = 1e3 * cost["ms_1x128"], 1e3 * cost["ms_32x64"]
+        per_token = min((large - small) / (32 * 64 - 128), large / (32 * 64))
+        terms = {"fixed_us": round(max(0.0, small - 128 * per_token), 3)}
+        terms["per_token_us"] = round(per_token, 6)
+        cuts.append({"id": name, "quality": variant["quality"]["ndcg10"], **terms})
+    return cuts
+
+
+def bundled(cuts: list[dict[str, Any]], source: str, capacity_cut: str) -> dict[str, Any]:
+    """The bundled family."""
     return {
         "name": "bundled",
-        "source": "the bundled family as a server measured it at its start",
+        "source": source,
         "capacity_cut": capacity_cut,
         "request": {"documents": 32, "tokens": 84},
         "server": {"reply_margin_us": 1000},
@@ -137,12 +162,19 @@ def main() -> int:
     """Write the profiles that were asked for."""
     parser = argparse.ArgumentParser(description="profiles of the simulator")
     parser.add_argument("what", choices=("literature", "bundled"))
-    parser.add_argument("--statusz", default="http://127.0.0.1:8080/statusz")
-    parser.add_argument("--capacity-cut", default="fisher-50", help="of the bundled family")
+    parser.add_argument("--statusz", default="http://127.0.0.1:8080/statusz?format=json")
+    parser.add_argument("--costs", type=Path, help="instead of a server: the engine's times")
+    parser.add_argument("--capacity-cut", default="elastic-w50-d67", help="of the bundled family")
     parser.add_argument("--out", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     if arguments.what == "bundled":
-        write(bundled(arguments.statusz, arguments.capacity_cut), arguments.out)
+        cuts = (
+            cuts_of_costs(arguments.costs) if arguments.costs else cuts_of_server(arguments.statusz)
+        )
+        source = "the engine's times of models/packages/costs.json"
+        if not arguments.costs:
+            source = "the bundled family as a server measured it at its start"
+        write(bundled(cuts, source, arguments.capacity_cut), arguments.out)
     else:
         write(bert_family(), arguments.out)
         write(dynabert(), arguments.out)
