@@ -127,17 +127,26 @@ def _table(points: Sequence[CurvePoint], dev: Mapping[str, Cut], test: Mapping[s
 def calibrate(space: Workspace, tailor: Path | None, plot: Path) -> str:
     """Write the family's calibration.json and the plot; return the curve as a table.
 
-    Pairs and maps are measured on the dev split, the curve on test.
+    Pairs and maps are measured on the dev split, the curve on test. Without ``tailor`` only
+    variants whose scores by the engine are kept take part.
     """
     costs = _costs(space.family / COSTS)
     variants = _front(family_variants(space.family), costs)
     dataset = space.dataset()
     cuts: dict[str, dict[str, Cut]] = {}
+    view = VIEWS[QUALITY_SET]
     for split in ("dev", "test"):
         kept = Scores(dataset, split, space.scores, space.recipe.evaluation.queries, tailor)
-        view = VIEWS[QUALITY_SET]
-        cuts[split] = {one.id: Cut(one.id, costs[one.id], kept.of(one, view)) for one in variants}
+        cuts[split] = {
+            one.id: Cut(one.id, costs[one.id], kept.of(one, view))
+            for one in variants
+            if tailor is not None or kept.is_engine_s(one, view)
+        }
     dev = cuts["dev"]
+    if len(dev) < 2:
+        raise TailorError(
+            "scores of two variants on the dev lists", str(len(dev)), "give --tailor PROGRAM"
+        )
     pairs = useful_pairs(dev, all_pairs(list(dev.values())))
     data = {
         "dataset_id": dataset.snapshot.id,
