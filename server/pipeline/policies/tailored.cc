@@ -328,7 +328,8 @@ TailoredPolicy::Draft TailoredPolicy::Choose(const Scene& scene, const PriceSear
     if (has_faster && draft.finish > item.left) draft = Fill(scene, entry.cheapest, -1, price);
     return draft;
   }
-  return Upgrade(scene, search, price, *best).value_or(*std::move(best));
+  std::optional<Draft> upgraded = Upgrade(scene, search, price, *best);
+  return upgraded ? *std::move(upgraded) : *std::move(best);
 }
 
 std::optional<TailoredPolicy::Draft> TailoredPolicy::Upgrade(const Scene& scene,
