@@ -67,6 +67,9 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
   pending->place = PendingRequest::Place::kQueued;
   pending->pushed = now;
   pending->sequence = next_sequence_++;
+  const double gap = std::min(1.0, std::max(0.0, ToSeconds(now - last_push_)));
+  usual_gap_ += kGapWeight * (gap - usual_gap_);
+  last_push_ = now;
   QueueItem item{.pending = pending, .entry = {}};
   item.entry = {.id = pending->sequence,
                 .arrival = request.arrival,
@@ -213,8 +216,8 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
   const bool may = request.kind == RequestKind::kRank && request.may_cascade && !entry.is_pinned;
   if (!may || pending.variant >= 0) return;
   const std::optional<CascadePlan> plan = options_.cascade->Choose(
-      selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now), variants,
-      options_.limits, options_.safety);
+      selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now),
+      kSecondPassShare * usual_gap_, variants, options_.limits, options_.safety);
   if (!plan) return;
   pending.refinement.variant = plan->second;
   pending.answer.predicted =
@@ -241,7 +244,8 @@ void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint
     // The selector waits for something: an answer must not.
     refinements_.TakeAll(&batch->complete);
   } else if (batch->selection.variant < 0) {
-    if (std::optional<RefinementBatch> next = refinements_.Cut(variants, now, &batch->complete)) {
+    if (std::optional<RefinementBatch> next =
+            refinements_.Cut(kSecondPassShare * usual_gap_, variants, now, &batch->complete)) {
       const Refinement& refinement = next->pending->refinement;
       const auto first = refinement.order.begin() + next->first;
       TakenRows taken{.pending = next->pending, .rows = next->rows};

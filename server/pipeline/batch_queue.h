@@ -132,6 +132,10 @@ class BatchQueue {
   static constexpr size_t kMaxSnapshot = 256;
   // Requests between their passes; their texts are kept.
   static constexpr size_t kMaxRefinements = 64;
+  // Of the usual time between two requests: how long a batch of a second pass may be. Whoever comes
+  // while it runs has to wait, and the more come, the shorter that must be.
+  static constexpr double kSecondPassShare = 0.1;
+  static constexpr double kGapWeight = 1.0 / 16;
 
   absl::Status PushLocked(const PendingPtr& pending, int cheapest,
                           std::span<const VariantState> variants, TimePoint now, const Judge& judge)
@@ -176,6 +180,8 @@ class BatchQueue {
   QueueItems items_ ABSL_GUARDED_BY(mutex_);
   RefinementList refinements_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;
+  TimePoint last_push_ ABSL_GUARDED_BY(mutex_);
+  double usual_gap_ ABSL_GUARDED_BY(mutex_) = 1;  // seconds between pushes, a moving average
   std::array<QueueTotals, kNumPriorities> waiting_ ABSL_GUARDED_BY(mutex_);
   WorkShape waiting_work_ ABSL_GUARDED_BY(mutex_);
   QueueTotals tokenizing_ ABSL_GUARDED_BY(mutex_);

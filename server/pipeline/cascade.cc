@@ -64,10 +64,14 @@ CascadeTable::CascadeTable(std::vector<Calibration> calibrations, std::vector<Ca
 
 std::optional<CascadePlan> CascadeTable::Choose(int single, const VariantSet& admissible,
                                                 const WorkShape& work, double seconds_left,
+                                                double most_seconds,
                                                 std::span<const VariantState> variants,
                                                 const BatchLimits& limits, double safety) const {
-  if (!IsCalibrated(single) || work.rows <= kLeastRows) return std::nullopt;
-  double least = calibrations_[static_cast<size_t>(single)].quality + kLeastGain;
+  const auto alone = static_cast<size_t>(single);
+  const std::optional<double> quality_alone =
+      IsCalibrated(single) ? calibrations_[alone].quality : variants[alone].quality;
+  if (!quality_alone || work.rows <= kLeastRows) return std::nullopt;
+  const double least = *quality_alone + kLeastGain;
   std::optional<CascadePlan> best;
   const double seconds = seconds_left / safety;
   for (const CascadePair& pair : pairs_) {
@@ -77,6 +81,7 @@ std::optional<CascadePlan> CascadeTable::Choose(int single, const VariantSet& ad
     if (!first.is_available || !second.is_available) continue;
     const double first_seconds = AloneSeconds(first.cost, work, limits);
     if (first_seconds >= seconds) continue;
+    if (BatchSeconds(second.cost, PartOf(work, 1)) > most_seconds) continue;
     const int64_t rows = RowsInTime(second.cost, work, limits, seconds - first_seconds);
     if (rows < kLeastRows) continue;
     const double share = static_cast<double>(rows) / static_cast<double>(work.rows);

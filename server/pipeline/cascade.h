@@ -43,9 +43,11 @@ class CascadeTable {
   CascadeTable(std::vector<Calibration> calibrations, std::vector<CascadePair> pairs);
 
   // The cascade of two `admissible` variants that gives the most within `seconds_left`, when that
-  // is clearly better than `single` on all documents. Lengths are taken as equal.
+  // is clearly better than `single`, calibrated or not, on all documents. Lengths are taken as
+  // equal. A row of the second pass must not take more than `most_seconds`.
   std::optional<CascadePlan> Choose(int single, const VariantSet& admissible, const WorkShape& work,
-                                    double seconds_left, std::span<const VariantState> variants,
+                                    double seconds_left, double most_seconds,
+                                    std::span<const VariantState> variants,
                                     const BatchLimits& limits, double safety) const;
 
   // With the best `share` (0 to 1) of the documents scored twice; linear between what was measured.

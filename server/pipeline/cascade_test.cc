@@ -267,6 +267,18 @@ TEST_F(CascadeTest, NoneUnderLoad) {
   EXPECT_EQ(first->answers, 1);
 }
 
+// Somebody is likely to come while a batch of a second pass runs, and would have to wait for it.
+TEST_F(CascadeTest, NoneWhenRequestsComeOften) {
+  for (int i = 0; i < 100; ++i) {
+    harness.Submit({.documents = 1, .tokens = 50});
+    harness.RunAll();
+    harness.clock().Advance(std::chrono::milliseconds(1));
+  }
+  const auto call = harness.Submit(TwentyDocuments(70));
+  harness.RunAll();
+  ExpectSingle(*call, kSmall);
+}
+
 TEST_F(CascadeTest, AStoppedPipelineAnswersWhatIsBetweenThePasses) {
   const auto call = harness.Submit(TwentyDocuments(70));
   RunFirstPass();
@@ -289,8 +301,9 @@ TEST(CascadeTable, ChoosesByTheTimeLeft) {
   const std::vector<VariantState> variants = {{.cost = {.per_token = 1e-4}},
                                               {.cost = {.per_token = 1e-5}}};
   const WorkShape work{.rows = 20, .tokens = 1000, .squares = 50000};
-  const auto choose = [&](double seconds, const VariantSet& admissible) {
-    return table.Choose(kSmall, admissible, work, seconds, variants, BatchLimits{}, 1);
+  const auto choose = [&](double seconds, const VariantSet& admissible, double most_seconds = 1) {
+    return table.Choose(kSmall, admissible, work, seconds, most_seconds, variants, BatchLimits{},
+                        1);
   };
   EXPECT_FALSE(choose(0.0199, AllVariants()));
   // Two documents: 0.7 + 0.16 * 0.2
@@ -300,6 +313,25 @@ TEST(CascadeTable, ChoosesByTheTimeLeft) {
   EXPECT_NEAR(two->seconds, 0.02, 1e-9);
   EXPECT_NEAR(choose(0.0601, AllVariants())->quality, 0.86, 1e-9);
   EXPECT_FALSE(choose(0.0601, OneVariant(kSmall)));
+  EXPECT_FALSE(choose(0.0601, AllVariants(), 0.0049));
+  EXPECT_TRUE(choose(0.0601, AllVariants(), 0.0051));
+}
+
+TEST(CascadeTable, AVariantOutsideTheTableCountsWithItsOwnQuality) {
+  const CascadeTable table({{.scores = {0, 1}, .values = {0, 1}, .quality = 0.9},
+                            {.scores = {0, 1}, .values = {0, 1}, .quality = 0.7},
+                            {}},
+                           {{.first = 1, .second = 0, .shares = {0.5}, .qualities = {0.86}}});
+  std::vector<VariantState> variants(3);
+  const WorkShape work{.rows = 20, .tokens = 1000, .squares = 50000};
+  const auto choose = [&] {
+    return table.Choose(2, AllVariants(), work, 1, 1, variants, BatchLimits{}, 1);
+  };
+  EXPECT_FALSE(choose()) << "its quality is not known";
+  variants[2].quality = 0.8;
+  EXPECT_TRUE(choose());
+  variants[2].quality = 0.899;
+  EXPECT_FALSE(choose());
 }
 
 TEST(CascadeTable, MapsAreLinearBetweenKnotsAndFlatBeyond) {

@@ -11,6 +11,8 @@ namespace {
 // One document scored twice keeps its place.
 constexpr int kLeastRows = 2;
 
+constexpr double kNoBound = std::numeric_limits<double>::infinity();
+
 }  // namespace
 
 void RefinementList::Begin(const PendingPtr& pending) {
@@ -32,8 +34,8 @@ void RefinementList::Begin(const PendingPtr& pending) {
 }
 
 RefinementBatch RefinementList::Fill(const PendingPtr& pending,
-                                     std::span<const VariantState> variants,
-                                     double seconds_left) const {
+                                     std::span<const VariantState> variants, double seconds_left,
+                                     double most_seconds) const {
   const Refinement& refinement = pending->refinement;
   const VariantState& state = variants[static_cast<size_t>(refinement.variant)];
   RefinementBatch batch{.pending = pending, .first = refinement.done, .rows = 0, .work = {}};
@@ -46,7 +48,7 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
     const double seconds = BatchSeconds(state.cost, work);
     const bool is_full = work.rows > limits_.max_sequences || work.tokens > limits_.max_tokens ||
                          IsFullBatch(state.cost, batch.work);
-    if (is_full) break;
+    if (is_full || seconds > most_seconds) break;
     // The first of all alone would keep its place.
     if (safety_ * seconds > seconds_left) {
       if (batch.first + batch.rows < kLeastRows) batch.rows = 0;
@@ -59,12 +61,13 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
   return batch;
 }
 
-std::optional<RefinementBatch> RefinementList::Cut(std::span<const VariantState> variants,
+std::optional<RefinementBatch> RefinementList::Cut(double most_seconds,
+                                                   std::span<const VariantState> variants,
                                                    TimePoint now, std::vector<PendingPtr>* done) {
   while (!items_.empty()) {
     const PendingPtr pending = items_.begin()->second;
     items_.erase(items_.begin());
-    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now));
+    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now), most_seconds);
     if (batch.rows > 0) return batch;
     done->push_back(pending);
   }
@@ -75,7 +78,7 @@ void RefinementList::TakeLate(double seconds, std::span<const VariantState> vari
                               std::vector<PendingPtr>* done) {
   for (auto item = items_.begin(); item != items_.end();) {
     const double left = SecondsLeft(*item->second, now) - safety_ * seconds;
-    if (Fill(item->second, variants, left).rows > 0) {
+    if (Fill(item->second, variants, left, kNoBound).rows > 0) {
       ++item;
     } else {
       done->push_back(item->second);

@@ -39,10 +39,10 @@ class RefinementList {
   void Continue(const PendingPtr& pending) { items_.emplace(KeyOf(*pending), pending); }
   void Remove(const PendingRequest& pending) { items_.erase(KeyOf(pending)); }
 
-  // Takes the request of the earliest deadline for which a row is in time; its best rows that are.
-  // Those before it, for which none is, go to `done`.
-  std::optional<RefinementBatch> Cut(std::span<const VariantState> variants, TimePoint now,
-                                     std::vector<PendingPtr>* done);
+  // Takes the request of the earliest deadline for which a row is in time; its best rows that are,
+  // in a batch of at most `most_seconds`. Those before it, for which none is, go to `done`.
+  std::optional<RefinementBatch> Cut(double most_seconds, std::span<const VariantState> variants,
+                                     TimePoint now, std::vector<PendingPtr>* done);
   // Moves those to `done` that could score nothing more if they waited that long.
   void TakeLate(double seconds, std::span<const VariantState> variants, TimePoint now,
                 std::vector<PendingPtr>* done);
@@ -55,7 +55,7 @@ class RefinementList {
     return {pending.request.deadline, pending.sequence};
   }
   RefinementBatch Fill(const PendingPtr& pending, std::span<const VariantState> variants,
-                       double seconds_left) const;
+                       double seconds_left, double most_seconds) const;
   double SecondsLeft(const PendingRequest& pending, TimePoint now) const {
     return ToSeconds(pending.request.deadline - reply_margin_ - now);
   }
