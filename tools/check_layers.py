@@ -36,8 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "server/rpc": _PIPELINE_BELOW,
     "server/http": _PIPELINE_BELOW,
     "server/simulator": _PIPELINE_BELOW,
-    "server": _PIPELINE_BELOW
-    | {"engine", "server/pipeline/policies", "server/rpc", "server/http"},
+    "server": _PIPELINE_BELOW | {"engine", "server/pipeline/policies", "server/rpc", "server/http"},
     "client": {"base"},
 }
 # Tops of the graph: they may include anything, and only tests include tests.
