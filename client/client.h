@@ -44,6 +44,7 @@ struct RankedDocument {
   int index = 0;  // into the documents of the call
   float score = 0;
   bool truncated = false;
+  std::string variant;  // of a cascade: which scored it last; empty: Execution::variant
 };
 
 // Texts are UTF-8; the views must stay valid until the call returns.
@@ -53,6 +54,7 @@ struct RankCall {
   CallOptions options;
   int top_n = 0;  // 0: all
   ScoreScale scale = ScoreScale::kModel;
+  bool may_cascade = true;  // documents may be scored by different variants
 };
 
 struct RankResult {

@@ -88,6 +88,35 @@ TEST_F(CommandsTest, RankPrintsATable) {
   EXPECT_EQ(ran.out.find('\x1b'), std::string::npos);
 }
 
+TEST_F(CommandsTest, RankShowsWhichVariantOfACascadeScoredEachDocument) {
+  answer_.scored_by = {"quick", "good"};
+  const std::string file = WriteFile("documents", "first\nsecond\n");
+  const std::vector<std::string> arguments = {
+      "rank", "--server", server_.address(), "-q", "q", "--documents", file};
+  const Ran json = RunTailor(arguments);
+  ASSERT_EQ(json.exit_code, kExitOk) << json.err;
+  const auto results = nlohmann::json::parse(json.out)["results"];
+  EXPECT_EQ(results[0]["variant"], "good");
+  EXPECT_EQ(results[1]["variant"], "quick");
+  std::vector<std::string> as_text = arguments;
+  as_text.push_back("--text");
+  EXPECT_THAT(RunTailor(as_text).out, HasSubstr("2  good                  second\n"));
+}
+
+TEST_F(CommandsTest, CascadeIsAutoOrOff) {
+  const std::string file = WriteFile("documents", "a\n");
+  const auto run = [&](const std::string& cascade) {
+    return RunTailor({"rank", "--server", server_.address(), "-q", "q", "--documents", file,
+                      "--cascade", cascade});
+  };
+  EXPECT_EQ(run("auto").exit_code, kExitOk);
+  EXPECT_EQ(run("off").exit_code, kExitOk);
+  EXPECT_NE(run("on").exit_code, kExitOk);
+  ASSERT_THAT(server_.calls(), SizeIs(2));
+  EXPECT_EQ(server_.calls()[0].cascade, 1);
+  EXPECT_EQ(server_.calls()[1].cascade, 2);
+}
+
 TEST_F(CommandsTest, RankSaysWhatWouldDo) {
   answer_.code = 9;
   answer_.message = "too slow";

@@ -79,11 +79,15 @@ class FakeRanker::Impl final : public v1::Ranker::Service {
     call.documents.assign(request->documents().begin(), request->documents().end());
     call.top_n = request->top_n();
     call.scale = request->scale();
+    call.cascade = request->cascade();
     const ToldAnswer answer = Answer(call);
     for (int i = request->documents_size() - 1; answer.code == 0 && i >= 0; --i) {
       v1::RankedDocument* document = response->add_results();
       document->set_index(i);
       document->set_score(static_cast<float>(i));
+      if (!answer.scored_by.empty()) {
+        document->set_variant(answer.scored_by[static_cast<size_t>(i)]);
+      }
     }
     FillExecution(answer, call, response->mutable_execution());
     return ToStatus(answer);

@@ -21,6 +21,7 @@ struct SeenCall {
   double min_quality = 0;
   int top_n = 0;
   int scale = 0;
+  int cascade = 0;
   double deadline_in_s = 0;  // very large: the call has none
 };
 
@@ -33,6 +34,7 @@ struct ToldAnswer {
   std::optional<int64_t> retry_after_ms;
   std::string raw_details;  // sent in place of well-formed details
   std::string variant = "small";
+  std::vector<std::string> scored_by;  // of each document: the answer is that of a cascade
 };
 
 // `behave` is called from the server's threads.

@@ -32,6 +32,7 @@ struct RankOptions {
   std::string documents = "-";
   std::string budget;
   std::string variant;
+  std::string cascade = "auto";
   double min_quality = 0;
   int top = 10;
   int priority = 0;
@@ -54,6 +55,12 @@ void AddOptions(CLI::App* command, RankOptions* options) {
   command->add_option("--variant", options->variant, "Pin a variant (default: the server chooses)");
   command->add_option("--min-quality", options->min_quality,
                       "Only variants of at least this quality (nDCG@10)");
+  command
+      ->add_option("--cascade", options->cascade,
+                   "auto: the best documents may be scored again by a better variant; off: one "
+                   "variant scores all")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->capture_default_str();
   command->add_option("--top", options->top, "Show the best N; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -109,6 +116,7 @@ int RunRank(CLI::App* command, const RankOptions& options) {
   call.documents.assign(documents->begin(), documents->end());
   call.options = *call_options;
   call.top_n = options.top;
+  call.may_cascade = options.cascade != "off";
   call.scale = options.raw ? ScoreScale::kRaw : ScoreScale::kModel;
   ClientOptions client_options;
   client_options.server = options.server;

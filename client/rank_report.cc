@@ -49,13 +49,23 @@ std::string ExecutionLine(const Execution& execution, Duration round_trip) {
 
 std::string RankTable(const RankReport& report, int columns) {
   constexpr int kLeftColumns = 24;  // "rank    score   line  "
+  constexpr int kVariantColumns = 20;
   constexpr int kMinTextColumns = 20;
-  const int text_columns = std::max(kMinTextColumns, columns - kLeftColumns);
-  std::string table = "rank     score    line  document\n";
+  const std::vector<RankedDocument>& documents = report.result.documents;
+  const bool is_cascade = !documents.empty() && !documents[0].variant.empty();
+  const int left_columns = kLeftColumns + (is_cascade ? kVariantColumns + 2 : 0);
+  const int text_columns = std::max(kMinTextColumns, columns - left_columns);
+  std::string table = "rank     score    line  ";
+  if (is_cascade) absl::StrAppendFormat(&table, "%-*s  ", kVariantColumns, "scored by");
+  table += "document\n";
   int rank = 0;
-  for (const RankedDocument& document : report.result.documents) {
-    absl::StrAppendFormat(&table, "%4d %9.4f %7d  %s\n", ++rank, document.score, document.index + 1,
-                          FitColumns(TextOf(report, document.index), text_columns));
+  for (const RankedDocument& document : documents) {
+    absl::StrAppendFormat(&table, "%4d %9.4f %7d  ", ++rank, document.score, document.index + 1);
+    if (is_cascade) {
+      absl::StrAppendFormat(&table, "%-*s  ", kVariantColumns,
+                            FitColumns(document.variant, kVariantColumns));
+    }
+    absl::StrAppend(&table, FitColumns(TextOf(report, document.index), text_columns), "\n");
   }
   return table + ExecutionLine(report.result.execution, report.round_trip);
 }
@@ -68,6 +78,7 @@ std::string RankJson(const RankReport& report) {
                        {"score", document.score},
                        {"truncated", document.truncated},
                        {"document", TextOf(report, document.index)}});
+    if (!document.variant.empty()) results.back()["variant"] = document.variant;
   }
   return Dump({{"results", std::move(results)},
                {"execution", ToJson(report.result.execution)},

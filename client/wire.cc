@@ -34,6 +34,7 @@ v1::RankRequest ToRequest(const RankCall& call) {
   }
   Fill(call.options, request.mutable_options());
   request.set_top_n(call.top_n);
+  request.set_cascade(call.may_cascade ? v1::CASCADE_AUTO : v1::CASCADE_OFF);
   request.set_scale(ToWire(call.scale));
   return request;
 }
@@ -69,7 +70,8 @@ RankResult FromResponse(const v1::RankResponse& response) {
   RankResult result;
   result.documents.reserve(static_cast<size_t>(response.results_size()));
   for (const v1::RankedDocument& document : response.results()) {
-    result.documents.push_back({document.index(), document.score(), document.truncated()});
+    result.documents.push_back(
+        {document.index(), document.score(), document.truncated(), document.variant()});
   }
   result.execution = FromExecution(response.execution());
   return result;

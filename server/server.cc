@@ -53,7 +53,8 @@ RecorderOptions RecorderOptionsOf(const LoadedFamily& family) {
   return options;
 }
 
-RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& limits) {
+RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& limits,
+                              std::shared_ptr<const CascadeTable> cascade) {
   RankerOptions options;
   options.policy = config.policy;
   options.limits = limits;
@@ -62,6 +63,7 @@ RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& lim
   options.max_queued_tokens = config.max_queued_tokens;
   options.reply_margin = config.reply_margin;
   options.safety = config.safety;
+  options.cascade = std::move(cascade);
   return options;
 }
 
@@ -102,7 +104,7 @@ class RunningServer final : public Server {
       backends.push_back(std::move(family_.backend));
       TAILOR_ASSIGN_OR_RETURN(
           ranker_,
-          Ranker::Create(RankerOptionsOf(config_, limits), family_.tokenizer,
+          Ranker::Create(RankerOptionsOf(config_, limits, family_.cascade), family_.tokenizer,
                          std::move(family_.variants), std::move(backends), &recorder_, clock_));
     }
     TAILOR_ASSIGN_OR_RETURN(grpc_,

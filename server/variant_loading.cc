@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "engine/backend_factory.h"
 #include "engine/model/family_folder.h"
 #include "engine/model/product_weights.h"
+#include "server/calibration_file.h"
 #include "server/reference_check.h"
 
 namespace tailor {
@@ -60,6 +63,23 @@ absl::Status Verify(const ModelPackage& package, const Tokenizer& tokenizer,
   return ToStatus(check);
 }
 
+// A family without calibration is served by single variants; so is one whose file is wrong.
+std::shared_ptr<const CascadeTable> LoadCascade(const std::filesystem::path& family,
+                                                std::span<const ServedVariant> variants) {
+  absl::StatusOr<std::shared_ptr<const CascadeTable>> table = ReadCalibration(family, variants);
+  if (!table.ok()) {
+    Log(LogLevel::kError, "no cascades", {{"problem", std::string(table.status().message())}});
+    return nullptr;
+  }
+  if (*table == nullptr) {
+    Log(LogLevel::kInfo, "no cascades",
+        {{"reason", absl::StrCat("no ", kCalibrationFile, " for two of the variants")}});
+  } else {
+    Log(LogLevel::kInfo, "cascades", {{"pairs", (*table)->num_pairs()}});
+  }
+  return *std::move(table);
+}
+
 }  // namespace
 
 absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
@@ -91,6 +111,7 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
     }
     family.variants.push_back(Describe(package, *std::move(loaded)));
   }
+  family.cascade = LoadCascade(folder.path, family.variants);
   return family;
 }
 

@@ -22,7 +22,8 @@ struct LoadedFamily {
   std::shared_ptr<const Tokenizer> tokenizer;  // null when no variant is left
   std::vector<ServedVariant> variants;
   std::unique_ptr<Backend> backend;
-  std::vector<RefusedVariant> refused;  // each was logged in one line
+  std::vector<RefusedVariant> refused;          // each was logged in one line
+  std::shared_ptr<const CascadeTable> cascade;  // null: none, the log has the reason
 };
 
 // Fails when the folder cannot be read or the backend cannot be had; a variant that cannot be

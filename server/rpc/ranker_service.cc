@@ -62,7 +62,7 @@ void RankerService::Rank(const Exchange::Ptr& exchange) {
   Submit(exchange, message->options().latency_budget_us(), ToRequest(*message, limits_),
          [this, scale = message->scale()](Exchange* open, const Answer& answer) {
            auto* response = open->NewResponse<v1::RankResponse>();
-           FillRank(answer, VariantOf(answer), scale, response);
+           FillRank(answer, VariantOf(answer), ranker_->variants(), scale, response);
            return response;
          });
 }

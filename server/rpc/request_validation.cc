@@ -70,6 +70,12 @@ absl::Status CheckScale(v1::ScoreScale scale) {
                  static_cast<int>(scale));
 }
 
+absl::Status CheckCascade(v1::Cascade cascade) {
+  if (v1::Cascade_IsValid(cascade)) return absl::OkStatus();
+  return Invalid("cascade: expected 0 to ", static_cast<int>(v1::Cascade_MAX), ", got ",
+                 static_cast<int>(cascade));
+}
+
 absl::Status TakeOptions(const v1::ServingOptions& options, Request* request) {
   TAILOR_RETURN_IF_ERROR(CheckBudget("options.latency_budget_us", options.latency_budget_us()));
   if (options.priority() < 0 || options.priority() > kMaxPriority) {
@@ -96,11 +102,13 @@ absl::StatusOr<Request> ToRequest(const v1::RankRequest& message, const RequestL
   request.kind = RequestKind::kRank;
   TAILOR_RETURN_IF_ERROR(TakeOptions(message.options(), &request));
   TAILOR_RETURN_IF_ERROR(CheckScale(message.scale()));
+  TAILOR_RETURN_IF_ERROR(CheckCascade(message.cascade()));
   if (message.top_n() < 0) return Invalid("top_n: expected 0 or more, got ", message.top_n());
   TAILOR_RETURN_IF_ERROR(CheckCount("documents", message.documents_size(), limits));
   TAILOR_RETURN_IF_ERROR(CheckText({.field = "query"}, message.query(), limits));
   request.top_n = message.top_n();
   request.order_by_logit = message.scale() != v1::SCORE_SCALE_UNSPECIFIED;
+  request.may_cascade = message.cascade() != v1::CASCADE_OFF;
   request.texts.reserve(static_cast<size_t>(message.documents_size()));
   for (int i = 0; i < message.documents_size(); ++i) {
     const std::string& document = message.documents(i);

@@ -74,6 +74,18 @@ TEST(ToRequest, RankPairsTheQueryWithEveryDocument) {
   EXPECT_DOUBLE_EQ(request->min_quality, 0.5);
 }
 
+TEST(ToRequest, CascadesUnlessSwitchedOff) {
+  v1::RankRequest message = RankOf({"a"});
+  EXPECT_TRUE(ToRequest(message, SmallLimits())->may_cascade);
+  message.set_cascade(v1::CASCADE_AUTO);
+  EXPECT_TRUE(ToRequest(message, SmallLimits())->may_cascade);
+  message.set_cascade(v1::CASCADE_OFF);
+  EXPECT_FALSE(ToRequest(message, SmallLimits())->may_cascade);
+  message.set_cascade(static_cast<v1::Cascade>(3));
+  EXPECT_THAT(InvalidText(ToRequest(message, SmallLimits())),
+              Eq("cascade: expected 0 to 2, got 3"));
+}
+
 TEST(ToRequest, NoDocumentsAndEmptyTextsAreValid) {
   EXPECT_TRUE(ToRequest(v1::RankRequest(), SmallLimits()).ok());
   EXPECT_TRUE(ToRequest(v1::ScoreRequest(), SmallLimits()).ok());

@@ -40,7 +40,8 @@ float ScoreOf(std::span<const float> logits, const TaskSpec& task, v1::ScoreScal
   return ActivatedScore(logits, task);
 }
 
-void FillRank(const Answer& answer, const ServedVariant* variant, v1::ScoreScale scale,
+void FillRank(const Answer& answer, const ServedVariant* variant,
+              std::span<const ServedVariant> variants, v1::ScoreScale scale,
               v1::RankResponse* response) {
   if (variant == nullptr) return;
   response->mutable_results()->Reserve(static_cast<int>(answer.order.size()));
@@ -50,6 +51,9 @@ void FillRank(const Answer& answer, const ServedVariant* variant, v1::ScoreScale
     document->set_index(index);
     document->set_score(ScoreOf(Row(answer, row), variant->task, scale));
     document->set_truncated(IsTruncated(answer, row));
+    if (!answer.variants.empty()) {
+      document->set_variant(variants[static_cast<size_t>(answer.variants[row])].id);
+    }
   }
 }
 
@@ -115,7 +119,11 @@ void FillExecution(const Answer& answer, const ServedVariant* variant, Duration 
   execution->set_total_us(Micros(total));
   if (variant == nullptr) return;
   execution->set_variant(variant->id);
-  if (variant->quality) execution->set_quality(variant->quality->ndcg10);
+  if (!answer.variants.empty()) {
+    execution->set_quality(answer.cascade_quality);
+  } else if (variant->quality) {
+    execution->set_quality(variant->quality->ndcg10);
+  }
   execution->set_reason(std::string(ReasonName(answer.reason)));
   execution->set_predicted_us(Micros(answer.predicted));
   execution->set_queue_us(Micros(answer.queue));

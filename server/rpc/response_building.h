@@ -18,7 +18,9 @@ namespace tailor {
 float ScoreOf(std::span<const float> logits, const TaskSpec& task, v1::ScoreScale scale);
 
 // `variant` is null when nothing had to run (no texts); then only the execution is filled.
-void FillRank(const Answer& answer, const ServedVariant* variant, v1::ScoreScale scale,
+// `variants`: all of them, for the names of a cascade's.
+void FillRank(const Answer& answer, const ServedVariant* variant,
+              std::span<const ServedVariant> variants, v1::ScoreScale scale,
               v1::RankResponse* response);
 void FillScore(const Answer& answer, const ServedVariant* variant, v1::ScoreScale scale,
                v1::ScoreResponse* response);

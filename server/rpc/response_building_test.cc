@@ -61,13 +61,36 @@ TEST(FillRank, KeepsTheOrderOfTheAnswer) {
   answer.truncated = {0, 1, 0};
   answer.variant = 0;
   v1::RankResponse response;
-  FillRank(answer, &variant, v1::SCORE_SCALE_UNSPECIFIED, &response);
+  FillRank(answer, &variant, {}, v1::SCORE_SCALE_UNSPECIFIED, &response);
   ASSERT_EQ(response.results_size(), 2);
   EXPECT_EQ(response.results(0).index(), 1);
   EXPECT_FLOAT_EQ(response.results(0).score(), 0.9F);
   EXPECT_TRUE(response.results(0).truncated());
   EXPECT_EQ(response.results(1).index(), 2);
   EXPECT_FALSE(response.results(1).truncated());
+}
+
+TEST(FillRank, SaysWhichVariantOfACascadeScoredEachDocument) {
+  std::vector<ServedVariant> variants(2, VariantWith(OutputActivation::kNone));
+  variants[0].id = "quick";
+  variants[1].id = "good";
+  variants[1].quality = Quality{.ndcg10 = 0.9};
+  Answer answer;
+  answer.outputs = {0.1F, 0.9F, 0.5F};
+  answer.order = {1, 2, 0};
+  answer.variants = {0, 1, 1};
+  answer.cascade_quality = 0.85;
+  answer.variant = 1;
+  v1::RankResponse response;
+  FillRank(answer, &variants[1], variants, v1::SCORE_SCALE_UNSPECIFIED, &response);
+  ASSERT_EQ(response.results_size(), 3);
+  EXPECT_EQ(response.results(0).variant(), "good");
+  EXPECT_EQ(response.results(1).variant(), "good");
+  EXPECT_EQ(response.results(2).variant(), "quick");
+  v1::Execution execution;
+  FillExecution(answer, &variants[1], Duration::zero(), &execution);
+  EXPECT_DOUBLE_EQ(execution.quality(), 0.85);
+  EXPECT_EQ(execution.variant(), "good");
 }
 
 TEST(FillClassify, NamesClassesBestFirst) {
