@@ -83,9 +83,9 @@ struct BatchOutcome {
   int variant = -1;
   WorkShape work;
   double predicted_seconds = 0;
-  double seconds = 0;  // of the engine
-  int completed = 0;   // requests that are whole now
-  int late = 0;        // of these, those past their deadline
+  double seconds = 0;          // of the engine
+  int completed = 0;           // requests that are whole now
+  int late = 0;                // of these, those past their deadline
   double latency_seconds = 0;  // from arrival until now, summed over the completed
   WorkShape completed_work;    // all of their rows
 };
