@@ -156,7 +156,7 @@ TEST_F(BundleFormsTest, DepthTakesTheListedLayers) {
   Write("two-layers", tensors, {{"layers", layers}});
   EXPECT_EQ(Variant("shallow").config.layers.size(), 2u);
   EXPECT_EQ(Variant("shallow").num_parameters, Variant("two-layers").num_parameters);
-  ExpectSame("shallow", "two-layers", 1e-6);
+  ExpectSame("shallow", "two-layers", 1e-5);
 }
 
 TEST_F(BundleFormsTest, SubNetworkIsAViewOfTheParent) {
