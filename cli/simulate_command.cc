@@ -79,7 +79,7 @@ absl::StatusOr<Duration> CheckOptions(const SimulateOptions& options) {
   if (!(options.noise >= 0 && options.noise <= 1)) {
     return absl::InvalidArgumentError(absl::StrCat("noise: expected 0 to 1, got ", options.noise));
   }
-  const absl::StatusOr<Duration> run = client::ParseDuration(options.duration);
+  absl::StatusOr<Duration> run = client::ParseDuration(options.duration);
   if (!run.ok() || *run <= Duration::zero()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "duration: expected a time above 0 such as 60s, got \"", options.duration, "\""));

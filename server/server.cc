@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "server/http/http_server.h"
 #include "server/http/status_page.h"
+#include "server/pipeline/cascade.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/server_facts.h"
 #include "server/rpc/grpc_server.h"
@@ -187,6 +188,8 @@ class RunningServer final : public Server {
          {"threads", facts_.threads},
          {"threads_from", config_.threads > 0 ? "option" : "quota and affinity"},
          {"policy", facts_.policy},
+         // Pairs of variants that calibration.json has; without the file there are none.
+         {"cascades", family_.cascade == nullptr ? size_t{0} : family_.cascade->num_pairs()},
          {"grpc_port", grpc_port()},
          {"http_port", http_port()}});
   }

@@ -63,19 +63,14 @@ absl::Status Verify(const ModelPackage& package, const Tokenizer& tokenizer,
   return ToStatus(check);
 }
 
-// A family without calibration is served by single variants; so is one whose file is wrong.
+// Null for a family without calibration, which is served by single variants; so is one whose file
+// is wrong.
 std::shared_ptr<const CascadeTable> LoadCascade(const std::filesystem::path& family,
                                                 std::span<const ServedVariant> variants) {
   absl::StatusOr<std::shared_ptr<const CascadeTable>> table = ReadCalibration(family, variants);
   if (!table.ok()) {
     Log(LogLevel::kError, "no cascades", {{"problem", std::string(table.status().message())}});
     return nullptr;
-  }
-  if (*table == nullptr) {
-    Log(LogLevel::kInfo, "no cascades",
-        {{"reason", absl::StrCat("no ", kCalibrationFile, " for two of the variants")}});
-  } else {
-    Log(LogLevel::kInfo, "cascades", {{"pairs", (*table)->num_pairs()}});
   }
   return *std::move(table);
 }

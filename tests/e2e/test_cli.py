@@ -212,8 +212,10 @@ def test_an_unknown_policy_names_all_and_the_nearest(family: Path) -> None:
     assert 'did you mean "slackfit"' in line
 
 
-@pytest.mark.parametrize("policy", ["slackfit", "infaas-slowest-fit", "proteus", "aimd"])
-def test_every_policy_serves(start: Start, stubs: Stubs, policy: str) -> None:
+# Not proteus: it waits for the last moment that is in time, which a busy machine then misses; its
+# tests have a virtual clock.
+@pytest.mark.parametrize("policy", ["slackfit", "infaas-slowest-fit", "model-switching", "aimd"])
+def test_other_policies_serve(start: Start, stubs: Stubs, policy: str) -> None:
     served = start("--policy", policy)
     with grpc.insecure_channel(served.address) as channel:
         ranker = stubs.ranker_grpc.RankerStub(channel)
