@@ -58,10 +58,10 @@ class TileStep final : public LinearStep {
   size_t scratch_bytes() const override { return TilesBytes() + kMaxProductRows * sizeof(float); }
 
   bool Run(int, const Rows& x, int rows, const Rows& y, std::byte* scratch) const override {
-    if (!y.HasTiles()) {
+    const bool goes_into_tiles =
+        input_.type != TileType::kInt8 && activates() && y.tiles.type == input_.type;
+    if (!y.HasTiles() || goes_into_tiles) {
       Multiply(x, rows, y, scratch);
-    } else if (input_.type != TileType::kInt8 && activates() && y.tiles.type == input_.type) {
-      Multiply(x, rows, y, scratch);  // straight into the tiles
     } else {
       for (int begin = 0; begin < rows; begin += kInnerRows) {
         const int count = std::min(kInnerRows, rows - begin);

@@ -34,7 +34,8 @@ void DemandForecast::Observe(const QueueEntry& entry, TimePoint now) {
   any_ = true;
   const int row = BucketOf(budget, kLeastBudget, 2, kBudgets);
   const int column = BucketOf(tokens, kLeastTokens, 4, kSizes);
-  Cell& cell = cells_[static_cast<size_t>(row * kSizes + column)];
+  const int index = row * kSizes + column;
+  Cell& cell = cells_[static_cast<size_t>(index)];
   const double kept = cell.requests == 0 ? 0 : std::exp(-ToSeconds(now - cell.at) / kMemorySeconds);
   const auto add = [kept](double* sum, double value) { *sum = *sum * kept + value; };
   add(&cell.requests, 1);
