@@ -2,7 +2,6 @@
 #include "server/simulator/traffic.h"
 
 #include <optional>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -93,7 +92,7 @@ class Traffic final : public RequestSource {
       Arrivals arrivals(&curve_, rate * stream.share, stream.squared_cv, options.seed,
                         kFirstArrivalStream + streams_.size());
       std::optional<Duration> first = arrivals.Next();
-      streams_.push_back({std::move(arrivals), first});
+      streams_.push_back({arrivals, first});
     }
   }
 
