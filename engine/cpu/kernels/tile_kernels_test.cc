@@ -14,20 +14,11 @@
 #include "base/aligned_buffer.h"
 #include "engine/cpu/cpu_isa.h"
 #include "engine/cpu/kernel_table.h"
+#include "engine/cpu/kernels/kernel_test_values.h"
 #include "engine/cpu/tile_packing.h"
 
 namespace tailor {
 namespace {
-
-constexpr double kEpsilon = 0x1p-24;  // half an ulp of f32 at 1
-constexpr float kGuard = 12345.0F;    // behind every output: kernels must not write there
-
-std::vector<float> Random(size_t size, uint32_t seed, float scale = 1) {
-  std::mt19937 random(seed);
-  std::vector<float> values(size);
-  for (float& v : values) v = scale * (static_cast<float>(random()) * 0x1p-31F - 1.0F);
-  return values;
-}
 
 float RoundToBf16(float value) {
   auto bits = std::bit_cast<uint32_t>(value);
