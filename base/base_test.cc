@@ -22,6 +22,25 @@ TEST(CoresFromCpuMaxTest, RoundsUpAndIgnoresNoLimit) {
   EXPECT_EQ(CoresFromCpuMax(""), 0);
 }
 
+TEST(PinThisThreadTest, KeepsTheThreadOnOneCore) {
+  const std::vector<int> before = AllowedCores();
+  ASSERT_FALSE(before.empty());
+  std::vector<int> pinned;
+  bool is_pinned = false;
+  Thread("pinned", [&] {
+    is_pinned = PinThisThread(before.back());
+    pinned = AllowedCores();
+  }).Join();
+  EXPECT_TRUE(is_pinned);
+  EXPECT_EQ(pinned, std::vector<int>{before.back()});
+  EXPECT_EQ(AllowedCores(), before);
+}
+
+TEST(PinThisThreadTest, RefusesACoreThatDoesNotExist) {
+  EXPECT_FALSE(PinThisThread(-1));
+  EXPECT_FALSE(PinThisThread(1 << 20));
+}
+
 TEST(AvailableCoresTest, IsPositive) { EXPECT_GE(AvailableCores(), 1); }
 
 TEST(ThreadTest, RunsBodyAndJoins) {

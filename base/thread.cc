@@ -50,11 +50,27 @@ int CoresFromCpuMax(const std::string& cpu_max) {
   return std::max(1, static_cast<int>((quota + period - 1) / period));
 }
 
-int AvailableCores() {
+std::vector<int> AllowedCores() {
   cpu_set_t mask;
   CPU_ZERO(&mask);
-  int cores = 1;
-  if (sched_getaffinity(0, sizeof(mask), &mask) == 0) cores = CPU_COUNT(&mask);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof(mask), &mask) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &mask)) cores.push_back(core);
+  }
+  return cores;
+}
+
+bool PinThisThread(int core) {
+  if (core < 0 || core >= CPU_SETSIZE) return false;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  CPU_SET(core, &mask);
+  return sched_setaffinity(0, sizeof(mask), &mask) == 0;
+}
+
+int AvailableCores() {
+  int cores = static_cast<int>(AllowedCores().size());
   if (const int quota = CgroupCores(); quota > 0) cores = std::min(cores, quota);
   return std::max(1, cores);
 }

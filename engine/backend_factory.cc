@@ -2,6 +2,9 @@
 #include "engine/backend_factory.h"
 
 #include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
 #include "base/thread.h"
@@ -13,10 +16,27 @@ namespace tailor {
 
 namespace {
 
+// The core of each thread; none when they are not pinned.
+absl::StatusOr<std::vector<int>> CoresOf(Pinning pinning, int threads) {
+  std::vector<int> cores = AllowedCores();
+  const auto count = static_cast<int>(cores.size());
+  if (pinning == Pinning::kOn && threads > count) {
+    return absl::InvalidArgumentError(absl::StrCat("pin-threads: expected at most ", count,
+                                                   " threads, one a core, got ", threads));
+  }
+  const bool is_pinned =
+      pinning == Pinning::kOn || (pinning == Pinning::kAuto && threads == count);
+  cores.resize(is_pinned ? static_cast<size_t>(threads) : 0);
+  return cores;
+}
+
 absl::StatusOr<std::unique_ptr<Backend>> CreateEncoderBackend(const BackendOptions& options) {
+  const int threads = options.threads == 0 ? AvailableCores() : options.threads;
+  TAILOR_ASSIGN_OR_RETURN(std::vector<int> cores, CoresOf(options.pinning, threads));
   switch (options.device) {
     case Device::kCpu:
-      return CreateCpuBackend({.threads = options.threads == 0 ? AvailableCores() : options.threads,
+      return CreateCpuBackend({.threads = threads,
+                               .cores = std::move(cores),
                                .cpu_isa = options.cpu_isa,
                                .limits = options.limits});
     case Device::kReference:

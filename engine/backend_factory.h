@@ -13,14 +13,24 @@ namespace tailor {
 
 enum class Device { kCpu, kReference };
 
+// Whether each engine thread is kept on a core of its own. Threads that wake up together are
+// otherwise put on one core now and then, and stay there for milliseconds: a short batch then takes
+// twice its time.
+enum class Pinning {
+  kOff,
+  kOn,    // needs as many cores as threads
+  kAuto,  // when there are as many threads as cores in the affinity mask
+};
+
 struct BackendOptions {
   Device device = Device::kCpu;
   int threads = 0;               // 0: AvailableCores()
+  Pinning pinning = Pinning::kOff;
   std::string cpu_isa = "auto";  // forces one entry of the ISA ladder; "auto" takes the best
   BatchLimits limits;
 };
 
-// InvalidArgument for an unknown ISA name; FailedPrecondition when the host lacks it.
+// InvalidArgument for an unknown ISA name, or pinned threads that outnumber the cores; FailedPrecondition when the host lacks it.
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 
 }  // namespace tailor

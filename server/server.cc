@@ -33,6 +33,7 @@ ServerFacts FactsOf(const LoadedFamily& family, const ServerConfig& config, Time
   facts.device = family.backend->info().device;
   facts.isa = family.backend->info().isa;
   facts.threads = family.backend->info().threads;
+  facts.cores = family.backend->info().cores;
   facts.policy = config.policy;
   facts.started = started;
   facts.refused = family.refused;
@@ -187,6 +188,7 @@ class RunningServer final : public Server {
          {"isa", facts_.isa},
          {"threads", facts_.threads},
          {"threads_from", config_.threads > 0 ? "option" : "quota and affinity"},
+         {"pinned_to", facts_.cores},
          {"policy", facts_.policy},
          // Pairs of variants that calibration.json has; without the file there are none.
          {"cascades", family_.cascade == nullptr ? size_t{0} : family_.cascade->num_pairs()},

@@ -45,6 +45,10 @@ std::vector<ConfigOption> MakeOptions() {
        "one and fails where it is missing."},
       {"threads", U::kCount, &C::threads,
        "Threads of the engine. 0: the cores of the CPU quota and the affinity mask.", 0, 1024},
+      {"pin-threads", U::kText, &C::pin_threads,
+       "Keep each engine thread on a core of its own; auto: when there are as many as cores in the "
+       "affinity mask. Two servers on the same cores need off.",
+       0, 0, {"auto", "on", "off"}},
       {"policy", U::kText, &C::policy,
        "How a variant is chosen: tailored (the most quality in time) or fixed:VARIANT; to compare, "
        "slackfit, infaas-mincost, infaas-slowest-fit, proteus, model-switching or aimd."},
@@ -53,7 +57,9 @@ std::vector<ConfigOption> MakeOptions() {
       {"reply-margin", U::kDuration, &C::reply_margin,
        "Part of the time allowed that is kept back for the reply's way home.", 0, 10},
       {"safety", U::kNumber, &C::safety,
-       "Predicted times are multiplied by this before they meet a deadline.", 0.5, 10},
+       "Predicted times are multiplied by at least this before they meet a deadline; by more when "
+       "3 % of the recent batches took longer.",
+       0.5, 10},
       {"max-documents", U::kCount, &C::max_documents, "Documents, pairs or texts of one call.", 1,
        100'000},
       {"max-document-bytes", U::kBytes, &C::max_document_bytes,

@@ -30,6 +30,7 @@ struct ServerConfig {
   std::string device = "cpu";
   std::string cpu_isa = "auto";
   int threads = 0;
+  std::string pin_threads = "auto";
 
   std::string policy = "tailored";
   Duration default_budget = std::chrono::milliseconds(100);

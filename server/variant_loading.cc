@@ -27,6 +27,9 @@ BackendOptions BackendOptionsOf(const ServerConfig& config, const FamilyFolder& 
   BackendOptions options;
   options.device = config.device == "reference" ? Device::kReference : Device::kCpu;
   options.threads = config.threads;
+  options.pinning = config.pin_threads == "on"    ? Pinning::kOn
+                    : config.pin_threads == "off" ? Pinning::kOff
+                                                  : Pinning::kAuto;
   options.cpu_isa = config.cpu_isa;
   options.limits.max_tokens = config.max_batch_tokens;
   options.limits.max_sequences = config.max_sequences;

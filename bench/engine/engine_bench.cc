@@ -16,6 +16,7 @@
 #include "CLI/CLI.hpp"
 #include "nlohmann/json.hpp"
 
+#include "base/thread.h"
 #include "bench/engine/batch_spec.h"
 #include "engine/backend_factory.h"
 #include "engine/model/model_package.h"
@@ -76,11 +77,15 @@ absl::StatusOr<Runner> Load(const Options& options) {
   if (!package.ok()) return package.status();
   package->format = kFormats.at(options.format);
   auto backend = CreateBackend({.threads = options.threads,
+                                .pinning = Pinning::kAuto,
                                 .cpu_isa = options.isa,
                                 .limits = {.max_tokens = 16384,
                                            .max_sequences = 512,
                                            .max_sequence_tokens = package->config.max_positions}});
   if (!backend.ok()) return backend.status();
+  if (const std::vector<int>& cores = (*backend)->info().cores; !cores.empty()) {
+    PinThisThread(cores.front());
+  }
   absl::StatusOr<LoadedCut> cut = (*backend)->Load(*package);
   if (!cut.ok()) return cut.status();
   return Runner(*std::move(backend), *std::move(package), *std::move(cut));

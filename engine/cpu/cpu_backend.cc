@@ -257,11 +257,12 @@ class CpuBackend final : public Backend {
       : info_{.device = "cpu",
               .isa = std::string(CpuIsaName(isa)),
               .threads = options.threads,
+              .cores = options.cores,
               .limits = options.limits},
         kernels_(KernelsFor(isa)),
         library_(std::move(library)),
         workspace_(options.limits, options.threads),
-        team_(options.threads) {
+        team_(options.threads, options.cores) {
     ReservePlan(options.limits.max_sequences, options.threads, plan_);
   }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -14,6 +15,7 @@ namespace tailor {
 
 struct CpuBackendOptions {
   int threads = 1;               // the caller of Run is one of them
+  std::vector<int> cores;        // [threads] where they are kept; empty: not kept
   std::string cpu_isa = "auto";  // "auto", or a step of the ladder in cpu_isa.h
   BatchLimits limits;
 };

@@ -30,10 +30,15 @@ T AwaitChange(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int size) : size_(size) {
+ThreadTeam::ThreadTeam(int size, const std::vector<int>& cores) : size_(size) {
   TAILOR_CHECK(size >= 1);
+  TAILOR_CHECK(cores.empty() || cores.size() == static_cast<size_t>(size));
   for (int member = 1; member < size; ++member) {
-    threads_.emplace_back("engine-" + std::to_string(member), [this, member] { Serve(member); });
+    const int core = cores.empty() ? -1 : cores[static_cast<size_t>(member)];
+    threads_.emplace_back("engine-" + std::to_string(member), [this, member, core] {
+      if (core >= 0) PinThisThread(core);
+      Serve(member);
+    });
   }
 }
 

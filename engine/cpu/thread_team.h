@@ -16,8 +16,9 @@ namespace tailor {
 // Owned by one thread, which is member 0 of the team.
 class ThreadTeam {
  public:
-  // Starts size - 1 threads; size >= 1.
-  explicit ThreadTeam(int size);
+  // Starts size - 1 threads; size >= 1. cores: empty, or [size] the core that each member is kept
+  // on; the first is the owner's, which pins itself. A core that the system refuses is ignored.
+  explicit ThreadTeam(int size, const std::vector<int>& cores = {});
   // Ends the threads; no Run may be in progress.
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;

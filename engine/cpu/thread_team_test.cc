@@ -5,6 +5,8 @@
 
 #include "gtest/gtest.h"
 
+#include "base/thread.h"
+
 namespace tailor {
 namespace {
 
@@ -32,6 +34,17 @@ TEST(ThreadTeam, NobodyPassesTheBarrierBeforeAllHaveArrived) {
     });
     for (const int count : errors) EXPECT_EQ(count, 0);
   }
+}
+
+TEST(ThreadTeam, KeepsItsThreadsOnTheirCores) {
+  const std::vector<int> cores = AllowedCores();
+  ASSERT_FALSE(cores.empty());
+  ThreadTeam team(3, {cores.front(), cores.back(), cores.front()});
+  std::vector<std::vector<int>> seen(3);
+  team.Run([&](int member) { seen[static_cast<size_t>(member)] = AllowedCores(); });
+  EXPECT_EQ(seen[0], cores);  // the caller is nobody's but its own
+  EXPECT_EQ(seen[1], std::vector<int>{cores.back()});
+  EXPECT_EQ(seen[2], std::vector<int>{cores.front()});
 }
 
 TEST(ThreadTeam, AnIdleTeamEndsAtOnce) { const ThreadTeam team(8); }

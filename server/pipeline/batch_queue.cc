@@ -13,16 +13,24 @@ BatchQueue::BatchQueue(const QueueOptions& options, Selector* selector, Recorder
     : options_(options),
       recorder_(recorder),
       selector_(selector),
-      refinements_(options.limits, options.safety, options.reply_margin),
-      busy_until_(static_cast<size_t>(options.num_workers)) {}
+      refinements_(options.limits, options.reply_margin),
+      busy_until_(static_cast<size_t>(options.num_workers)),
+      free_since_(busy_until_.size()),
+      safety_(recorder, options.safety) {}
+
+BatchStart BatchQueue::StartOf(size_t worker, TimePoint now) const {
+  return now - free_since_[worker] >= kColdPause ? BatchStart::kIdle : BatchStart::kBusy;
+}
 
 QueueLoad BatchQueue::Load(TimePoint now) const {
-  const TimePoint first_free = *std::min_element(busy_until_.begin(), busy_until_.end());
+  const auto first_free = std::min_element(busy_until_.begin(), busy_until_.end());
   QueueLoad load{.items = items_,
                  .waiting = {},
                  .tokenizing = tokenizing_,
-                 .busy_seconds = std::max(0.0, ToSeconds(first_free - now)),
+                 .busy_seconds = std::max(0.0, ToSeconds(*first_free - now)),
                  .num_workers = options_.num_workers};
+  const auto worker = static_cast<size_t>(first_free - busy_until_.begin());
+  load.safety = safety_.Factor(StartOf(worker, now));
   for (const QueueTotals& totals : waiting_) {
     load.waiting.requests += totals.requests;
     load.waiting.tokens += totals.tokens;
@@ -128,7 +136,7 @@ void BatchQueue::DropExpired(TimePoint now, std::vector<PendingPtr>* expired) {
   }
 }
 
-QueueSnapshot BatchQueue::TakeSnapshot() {
+QueueSnapshot BatchQueue::TakeSnapshot(double safety) {
   entries_.clear();
   chosen_from_.clear();
   QueueTail tail{.requests = 0, .waiting = waiting_work_, .last_deadline = {}};
@@ -147,7 +155,7 @@ QueueSnapshot BatchQueue::TakeSnapshot() {
   return {.entries = entries_,
           .limits = options_.limits,
           .num_workers = options_.num_workers,
-          .safety = options_.safety,
+          .safety = safety,
           .tail = tail};
 }
 
@@ -178,10 +186,13 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, Tim
   CutBatch batch;
   const MutexLock lock(&mutex_);
   DropExpired(now, &batch.expired);
-  QueueSnapshot snapshot = TakeSnapshot();
+  safety_.Update();
+  batch.start = StartOf(static_cast<size_t>(worker), now);
+  const double safety = safety_.Factor(batch.start);
+  QueueSnapshot snapshot = TakeSnapshot(safety);
   batch.selection = selector_->Select(snapshot, variants, now);
   if (StartAgain(batch.selection.hopeless, variants)) {
-    snapshot = TakeSnapshot();
+    snapshot = TakeSnapshot(safety);
     batch.selection = selector_->Select(snapshot, variants, now);
   }
   for (const int index : batch.selection.hopeless) {
@@ -217,7 +228,7 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
   if (!may || pending.variant >= 0) return;
   const std::optional<CascadePlan> plan = options_.cascade->Choose(
       selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now),
-      kSecondPassShare * usual_gap_, variants, options_.limits, options_.safety);
+      kSecondPassShare * usual_gap_, variants, options_.limits, snapshot.safety);
   if (!plan) return;
   pending.refinement.variant = plan->second;
   pending.answer.predicted =
@@ -239,13 +250,15 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
 
 void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint now,
                                CutBatch* batch) {
+  // A first pass came before.
+  const double safety = safety_.Factor(BatchStart::kBusy);
   const size_t before = batch->complete.size();
   if (batch->selection.variant < 0 && !items_.empty()) {
     // The selector waits for something: an answer must not.
     refinements_.TakeAll(&batch->complete);
   } else if (batch->selection.variant < 0) {
     if (std::optional<RefinementBatch> next =
-            refinements_.Cut(kSecondPassShare * usual_gap_, variants, now, &batch->complete)) {
+            refinements_.Cut(kSecondPassShare * usual_gap_, safety, variants, now, &batch->complete)) {
       const Refinement& refinement = next->pending->refinement;
       const auto first = refinement.order.begin() + next->first;
       TakenRows taken{.pending = next->pending, .rows = next->rows};
@@ -258,7 +271,8 @@ void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint
       batch->taken.push_back(std::move(taken));
     }
   }
-  refinements_.TakeLate(batch->selection.predicted_seconds, variants, now, &batch->complete);
+  refinements_.TakeLate(batch->selection.predicted_seconds, safety, variants, now,
+                        &batch->complete);
   for (size_t i = before; i < batch->complete.size(); ++i) {
     batch->complete[i]->place = PendingRequest::Place::kEnded;
   }
@@ -349,6 +363,7 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
                        .seconds = ToSeconds(engine_time)};
   const MutexLock lock(&mutex_);
   busy_until_[static_cast<size_t>(worker)] = TimePoint();
+  free_since_[static_cast<size_t>(worker)] = now;
   for (const TakenRows& rows : batch.taken) {
     PendingRequest& pending = *rows.pending;
     if (!batch.is_second_pass) pending.rows_done += rows.rows;

@@ -20,6 +20,7 @@
 #include "server/pipeline/refinement.h"
 #include "server/pipeline/selector.h"
 #include "server/telemetry/recorder.h"
+#include "server/telemetry/safety_window.h"
 
 namespace tailor {
 
@@ -53,6 +54,7 @@ struct QueueLoad {
   QueueTotals tokenizing;   // on the way to it; tokens are estimates
   double busy_seconds = 0;  // until the first worker is free, as predicted
   int num_workers = 1;
+  double safety = 1;  // of a batch that would start now
 };
 
 // Rows of a request in a batch.
@@ -77,12 +79,13 @@ struct CutBatch {
   std::vector<PendingPtr> hopeless;  // given up by the selector: the caller answers them
   std::vector<PendingPtr> complete;  // no time for a second pass: the caller answers them
   bool is_second_pass = false;
+  BatchStart start = BatchStart::kBusy;
 };
 
 struct QueueOptions {
   BatchLimits limits;
   int num_workers = 1;
-  double safety = 1;
+  double safety = 1;  // at least; see SafetyWindow
   Duration reply_margin{};
   std::vector<int> num_outputs;           // of a row, one a variant
   const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
@@ -136,10 +139,14 @@ class BatchQueue {
   // while it runs has to wait, and the more come, the shorter that must be.
   static constexpr double kSecondPassShare = 0.1;
   static constexpr double kGapWeight = 1.0 / 16;
+  // After a pause of this length a batch is a cold start.
+  static constexpr Duration kColdPause = std::chrono::milliseconds(5);
 
   absl::Status PushLocked(const PendingPtr& pending, int cheapest,
                           std::span<const VariantState> variants, TimePoint now, const Judge& judge)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Of a batch that this worker begins now.
+  BatchStart StartOf(size_t worker, TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -149,7 +156,7 @@ class BatchQueue {
   void DropExpired(TimePoint now, std::vector<PendingPtr>* expired)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The first requests by deadline, in entries_; chosen_from_ says where they came from.
-  QueueSnapshot TakeSnapshot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  QueueSnapshot TakeSnapshot(double safety) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A request whose first batches ran later than predicted may be beyond the variant that it is
   // bound to and within reach of a cheaper one: forgets what was scored of such requests among
   // `hopeless` (indices of the snapshot), so that they can be bound anew. True when there was one.
@@ -186,6 +193,8 @@ class BatchQueue {
   WorkShape waiting_work_ ABSL_GUARDED_BY(mutex_);
   QueueTotals tokenizing_ ABSL_GUARDED_BY(mutex_);
   std::vector<TimePoint> busy_until_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TimePoint> free_since_ ABSL_GUARDED_BY(mutex_);
+  SafetyWindow safety_ ABSL_GUARDED_BY(mutex_);
   std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
   std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> idle_until_ ABSL_GUARDED_BY(mutex_);

@@ -104,7 +104,7 @@ class Explainer {
     if (!Contains(demand_.admissible, variant)) {
       return state.quality ? "not what the policy runs" : "its quality is unknown: by pin only";
     }
-    const double needed = wait_ + context_.safety * Alone(variant);
+    const double needed = wait_ + load_.safety * Alone(variant);
     const double left = ToSeconds(query_.budget - context_.reply_margin);
     if (needed <= left) return "";
     return absl::StrFormat("needs %.1f ms, the budget leaves %.1f ms", needed * 1e3, left * 1e3);
@@ -126,7 +126,7 @@ class Explainer {
                            .total = demand_.work,
                            .waiting = demand_.work};
     const QueueSnapshot snapshot{
-        .entries = {}, .limits = context_.limits, .num_workers = 1, .safety = context_.safety};
+        .entries = {}, .limits = context_.limits, .num_workers = 1, .safety = load_.safety};
     result_.variant = chosen;
     result_.predicted = Predicted(chosen);
     result_.reason = std::string(

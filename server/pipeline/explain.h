@@ -16,7 +16,6 @@ struct ExplainContext {
   const Selector& selector;
   const Admission& admission;
   BatchLimits limits;
-  double safety = 1;
   Duration reply_margin{};
   TimePoint now;
 };

@@ -58,7 +58,8 @@ TEST_F(OneSourceTest, WhatTheShardsHoldChangesTheChoice) {
   EXPECT_EQ(explanation.variant, 1);
   EXPECT_THAT(explanation.candidates[0].why, HasSubstr("the budget leaves 15.0 ms"));
   EXPECT_GT(harness_.ranker().Report().costs[0].ratio, 1.8);
-  EXPECT_NEAR(harness_.ranker().Report().costs[1].ratio, 1, 1e-6);
+  // The other one shares what slows the host, less what may be an error of one fit.
+  EXPECT_LT(harness_.ranker().Report().costs[1].ratio, 1.65);
 }
 
 // Without news the ratio returns to 1, and with it the choice.

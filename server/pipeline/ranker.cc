@@ -205,7 +205,6 @@ class Pipeline final : public SteppedRanker {
                                  .selector = *selector_,
                                  .admission = admission_,
                                  .limits = limits_,
-                                 .safety = options_.safety,
                                  .reply_margin = options_.reply_margin,
                                  .now = now};
     Explanation explanation;
@@ -386,6 +385,7 @@ class Pipeline final : public SteppedRanker {
     for (size_t i = threads_.size(); i < workers_.size(); ++i) {
       Worker* worker = workers_[i].get();
       threads_.emplace_back(absl::StrCat("worker-", i), [this, worker] {
+        worker->PinThread();
         const absl::Status status = worker->WarmUp(WarmUpOptionsOf());
         {
           const MutexLock lock(&mutex_);

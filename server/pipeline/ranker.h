@@ -41,7 +41,9 @@ struct RankerOptions {
   int max_queued_requests = 1024;
   int64_t max_queued_tokens = 1 << 20;
   Duration reply_margin = std::chrono::milliseconds(1);  // kept back for the reply's way home
-  double safety = 1.1;  // predicted times are multiplied by this before they meet a deadline
+  // Predicted times are multiplied by this, or by what their errors have lately been, before they
+  // meet a deadline.
+  double safety = 1.1;
   // Null: no cascades. Only the policy `tailored` has them; its indices are those of the variants.
   std::shared_ptr<const CascadeTable> cascade;
 };

@@ -35,7 +35,7 @@ void RefinementList::Begin(const PendingPtr& pending) {
 
 RefinementBatch RefinementList::Fill(const PendingPtr& pending,
                                      std::span<const VariantState> variants, double seconds_left,
-                                     double most_seconds) const {
+                                     double most_seconds, double safety) const {
   const Refinement& refinement = pending->refinement;
   const VariantState& state = variants[static_cast<size_t>(refinement.variant)];
   RefinementBatch batch{.pending = pending, .first = refinement.done, .rows = 0, .work = {}};
@@ -50,7 +50,7 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
                          IsFullBatch(state.cost, batch.work);
     if (is_full || seconds > most_seconds) break;
     // The first of all alone would keep its place.
-    if (safety_ * seconds > seconds_left) {
+    if (safety * seconds > seconds_left) {
       if (batch.first + batch.rows < kLeastRows) batch.rows = 0;
       break;
     }
@@ -61,24 +61,24 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
   return batch;
 }
 
-std::optional<RefinementBatch> RefinementList::Cut(double most_seconds,
+std::optional<RefinementBatch> RefinementList::Cut(double most_seconds, double safety,
                                                    std::span<const VariantState> variants,
                                                    TimePoint now, std::vector<PendingPtr>* done) {
   while (!items_.empty()) {
     const PendingPtr pending = items_.begin()->second;
     items_.erase(items_.begin());
-    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now), most_seconds);
+    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now), most_seconds, safety);
     if (batch.rows > 0) return batch;
     done->push_back(pending);
   }
   return std::nullopt;
 }
 
-void RefinementList::TakeLate(double seconds, std::span<const VariantState> variants, TimePoint now,
-                              std::vector<PendingPtr>* done) {
+void RefinementList::TakeLate(double seconds, double safety, std::span<const VariantState> variants,
+                              TimePoint now, std::vector<PendingPtr>* done) {
   for (auto item = items_.begin(); item != items_.end();) {
-    const double left = SecondsLeft(*item->second, now) - safety_ * seconds;
-    if (Fill(item->second, variants, left, kNoBound).rows > 0) {
+    const double left = SecondsLeft(*item->second, now) - safety * seconds;
+    if (Fill(item->second, variants, left, kNoBound, safety).rows > 0) {
       ++item;
     } else {
       done->push_back(item->second);

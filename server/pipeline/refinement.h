@@ -27,8 +27,8 @@ struct RefinementBatch {
 // Not thread-safe: guarded by the queue's lock.
 class RefinementList {
  public:
-  RefinementList(const BatchLimits& limits, double safety, Duration reply_margin)
-      : limits_(limits), safety_(safety), reply_margin_(reply_margin) {}
+  RefinementList(const BatchLimits& limits, Duration reply_margin)
+      : limits_(limits), reply_margin_(reply_margin) {}
 
   bool empty() const { return items_.empty(); }
   size_t size() const { return items_.size(); }
@@ -41,10 +41,11 @@ class RefinementList {
 
   // Takes the request of the earliest deadline for which a row is in time; its best rows that are,
   // in a batch of at most `most_seconds`. Those before it, for which none is, go to `done`.
-  std::optional<RefinementBatch> Cut(double most_seconds, std::span<const VariantState> variants,
+  // `safety`: predicted times are multiplied by this before they meet a deadline.
+  std::optional<RefinementBatch> Cut(double most_seconds, double safety, std::span<const VariantState> variants,
                                      TimePoint now, std::vector<PendingPtr>* done);
   // Moves those to `done` that could score nothing more if they waited that long.
-  void TakeLate(double seconds, std::span<const VariantState> variants, TimePoint now,
+  void TakeLate(double seconds, double safety, std::span<const VariantState> variants, TimePoint now,
                 std::vector<PendingPtr>* done);
   void TakeAll(std::vector<PendingPtr>* done);
 
@@ -55,13 +56,12 @@ class RefinementList {
     return {pending.request.deadline, pending.sequence};
   }
   RefinementBatch Fill(const PendingPtr& pending, std::span<const VariantState> variants,
-                       double seconds_left, double most_seconds) const;
+                       double seconds_left, double most_seconds, double safety) const;
   double SecondsLeft(const PendingRequest& pending, TimePoint now) const {
     return ToSeconds(pending.request.deadline - reply_margin_ - now);
   }
 
   const BatchLimits limits_;
-  const double safety_;
   const Duration reply_margin_;
   std::map<Key, PendingPtr> items_;
 };

@@ -21,6 +21,7 @@ struct ServerFacts {
   std::string device;
   std::string isa;
   int threads = 0;
+  std::vector<int> cores;  // of the engine threads; empty: not pinned
   std::string policy;
   TimePoint started;
   std::vector<RefusedVariant> refused;

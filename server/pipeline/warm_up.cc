@@ -18,6 +18,7 @@ struct GridShape {
 // rows of one token count. In the order of their cost.
 constexpr GridShape kGrid[] = {{1, 8},  {1, 32},  {4, 8},   {4, 32},  {1, 128},
                                {8, 64}, {1, 512}, {32, 16}, {16, 128}};
+constexpr GridShape kUsual = {8, 64};
 constexpr int kWarmRuns = 3;
 // Above this one warm run is steady enough.
 constexpr double kLongRunSeconds = 0.004;
@@ -52,17 +53,40 @@ class Measurement {
   }
 
   absl::StatusOr<std::vector<CostSample>> Run() {
-    for (GridShape shape : kGrid) {
-      shape.tokens = std::min(shape.tokens, options_.limits.max_sequence_tokens);
-      shape.rows = std::min(
-          {shape.rows, options_.limits.max_sequences, options_.limits.max_tokens / shape.tokens});
+    for (const GridShape& unbounded : kGrid) {
+      const GridShape shape = Bounded(unbounded);
       if (!samples_.empty() && !HasTimeFor(shape)) continue;
       TAILOR_RETURN_IF_ERROR(Measure(shape));
     }
     return std::move(samples_);
   }
 
+  absl::StatusOr<CostSample> RunOnce() {
+    const GridShape shape = Bounded(kUsual);
+    Fill(shape);
+    TAILOR_ASSIGN_OR_RETURN(const double seconds, TimeOnce());
+    return SampleOf(shape, seconds);
+  }
+
  private:
+  GridShape Bounded(GridShape shape) const {
+    shape.tokens = std::min(shape.tokens, options_.limits.max_sequence_tokens);
+    shape.rows = std::min(
+        {shape.rows, options_.limits.max_sequences, options_.limits.max_tokens / shape.tokens});
+    return shape;
+  }
+
+  void Fill(const GridShape& shape) {
+    FillBatch(shape, options_.vocab_size, loaded_.crosses_segments, &batch_);
+    outputs_.resize(static_cast<size_t>(shape.rows) * static_cast<size_t>(loaded_.num_outputs));
+  }
+
+  static CostSample SampleOf(const GridShape& shape, double seconds) {
+    CostSample sample{.shape = {}, .seconds = seconds};
+    for (int row = 0; row < shape.rows; ++row) sample.shape.Add(shape.tokens);
+    return sample;
+  }
+
   bool HasTimeFor(const GridShape& shape) const {
     // Proportional to the last one: an upper bound, since its fixed cost counts in full. One cold
     // and one warm run.
@@ -78,8 +102,7 @@ class Measurement {
   }
 
   absl::Status Measure(const GridShape& shape) {
-    FillBatch(shape, options_.vocab_size, loaded_.crosses_segments, &batch_);
-    outputs_.resize(static_cast<size_t>(shape.rows) * static_cast<size_t>(loaded_.num_outputs));
+    Fill(shape);
     TAILOR_RETURN_IF_ERROR(TimeOnce().status());
     double least = std::numeric_limits<double>::infinity();
     for (int run = 0; run < kWarmRuns; ++run) {
@@ -87,9 +110,7 @@ class Measurement {
       least = std::min(least, seconds);
       if (seconds > kLongRunSeconds || clock_->Now() >= end_) break;
     }
-    CostSample sample{.shape = {}, .seconds = least};
-    for (int row = 0; row < shape.rows; ++row) sample.shape.Add(shape.tokens);
-    samples_.push_back(sample);
+    samples_.push_back(SampleOf(shape, least));
     return absl::OkStatus();
   }
 
@@ -109,6 +130,11 @@ absl::StatusOr<std::vector<CostSample>> MeasureVariant(Backend* backend, const L
                                                        const WarmUpOptions& options,
                                                        const Clock* clock) {
   return Measurement(backend, loaded, options, clock).Run();
+}
+
+absl::StatusOr<CostSample> MeasureOnce(Backend* backend, const LoadedCut& loaded,
+                                       const WarmUpOptions& options, const Clock* clock) {
+  return Measurement(backend, loaded, options, clock).RunOnce();
 }
 
 }  // namespace tailor

@@ -25,4 +25,8 @@ absl::StatusOr<std::vector<CostSample>> MeasureVariant(Backend* backend, const L
                                                        const WarmUpOptions& options,
                                                        const Clock* clock);
 
+// One run of a usual shape.
+absl::StatusOr<CostSample> MeasureOnce(Backend* backend, const LoadedCut& loaded,
+                                       const WarmUpOptions& options, const Clock* clock);
+
 }  // namespace tailor

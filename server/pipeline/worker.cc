@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "server/pipeline/activation.h"
 #include "server/pipeline/refusal.h"
 
@@ -79,6 +80,12 @@ Worker::Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& l
   batch_.Reserve(limits);
 }
 
+void Worker::PinThread() const {
+  const std::vector<int>& cores = backend_->info().cores;
+  if (cores.empty() || PinThisThread(cores.front())) return;
+  Log(LogLevel::kWarning, "engine thread not pinned", {{"core", cores.front()}});
+}
+
 absl::Status Worker::WarmUp(const WarmUpOptions& options) {
   absl::Status first_error;
   bool any = false;
@@ -98,7 +105,20 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     any = true;
     parts_.variants->SetCost(i, *cost, parts_.clock->Now());
   }
+  if (any) MeasureColdStarts(options);
   return any ? absl::OkStatus() : first_error;
+}
+
+void Worker::MeasureColdStarts(const WarmUpOptions& options) {
+  const std::vector<VariantState> variants = parts_.variants->States(parts_.clock->Now());
+  for (size_t i = 0; i < variants.size(); ++i) {
+    if (!variants[i].is_available) continue;
+    const absl::StatusOr<CostSample> sample =
+        MeasureOnce(backend_.get(), parts_.served[i].loaded, options, parts_.clock);
+    if (!sample.ok()) continue;  // as rare as a failure while serving, and counted there
+    parts_.recorder->RecordPredictionError(BatchStart::kIdle, sample->seconds,
+                                           ModeledSeconds(variants[i].cost, sample->shape));
+  }
 }
 
 bool Worker::RunOne() {
@@ -227,6 +247,7 @@ void Worker::Record(const CutBatch& batch, const BatchRun& run, const CostCoeffi
                                 .engine_seconds = ToSeconds(run.engine_time),
                                 .predicted_seconds = batch.selection.predicted_seconds,
                                 .modeled_seconds = ModeledSeconds(cost, batch.work),
+                                .start = batch.start,
                                 .failed = !run.status.ok()});
   parts_.variants->OnBatch(batch.selection.variant, run.status.ok(), parts_.clock->Now());
 }

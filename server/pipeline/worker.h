@@ -37,6 +37,9 @@ class Worker {
   Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
          const PipelineParts& parts);
 
+  // Keeps the calling thread, which is to be this worker's, where the backend wants it.
+  void PinThread() const;
+
   // Measures every variant on this worker's backend and sets its cost. A variant that fails stays
   // unavailable; an error only when all do.
   absl::Status WarmUp(const WarmUpOptions& options);
@@ -52,6 +55,9 @@ class Worker {
     Duration engine_time{};
   };
 
+  // Every variant once, after all others have been through the caches: how far the predictions of
+  // the first batches after a pause will be off.
+  void MeasureColdStarts(const WarmUpOptions& options);
   void AnswerOne(const PendingPtr& pending);
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
   void RecordBindings(const CutBatch& batch);

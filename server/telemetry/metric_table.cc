@@ -17,6 +17,9 @@ constexpr double kStages[] = {.00005, .0001, .00025, .0005, .001, .002, .004, .0
 constexpr double kSizes[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 constexpr double kTokenCounts[] = {16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
 constexpr double kRatios[] = {0, .1, .25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 4};
+// Fine where a safety factor may lie.
+constexpr double kErrors[] = {.5,  .75, .9,  1,   1.05, 1.1, 1.15, 1.2, 1.25,
+                              1.3, 1.4, 1.5, 1.6, 1.8,  2,   2.5,  4};
 
 constexpr MetricType kC = MetricType::kCounter;
 constexpr MetricType kG = MetricType::kGauge;
@@ -45,6 +48,10 @@ constexpr std::array<MetricInfo, kNumMetrics> kTable = {{
      "Predicted engine time of one sequence of that many tokens.", kG},
     {Metric::kPredictionRatio, "tailor_prediction_ratio",
      "Engine time / predicted engine time of a batch.", kH, kRatios},
+    {Metric::kPredictionError, "tailor_prediction_error_ratio",
+     "The same over all variants, batches of less than half a millisecond left out, by what the "
+     "worker did before; its upper quantile is the safety factor.",
+     kH, kErrors},
     {Metric::kCostObserved, "tailor_cost_observed_seconds_total",
      "Engine time of batches, a single outlier limited; with the next one, what corrects the "
      "cost model.",

@@ -22,6 +22,7 @@ enum class Metric {
   kVariantSelected,
   kVariantPredicted,
   kPredictionRatio,
+  kPredictionError,
   kCostObserved,
   kCostModeled,
   kVariantState,

@@ -14,6 +14,8 @@ using Dimension = Recorder::Dimension;
 // An observation beyond this multiple of its prediction moves the correction no further: one hiccup
 // of the host says nothing about the next batch, and a lasting change gets there in a few steps.
 constexpr double kOutlierFactor = 2;
+// The error of a shorter batch is the clock's and the scheduler's, and costs no deadline.
+constexpr double kLeastErrorSeconds = 0.5e-3;
 
 constexpr int kNumBudgetClasses = 7;
 constexpr double kBudgetClassSeconds[] = {.005, .01, .02, .05, .1, .2};
@@ -136,6 +138,8 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
     case Metric::kTokens:
     case Metric::kEngineErrors:
       return {Variants(options)};
+    case Metric::kPredictionError:
+      return {One("start", kBatchStarts)};
     case Metric::kCancelled:
       return {Points()};
     case Metric::kBuildInfo:
@@ -328,6 +332,7 @@ void Recorder::RecordBatch(const BatchObservation& batch) {
   Count(Metric::kPairs, {v}, batch.pairs);
   Count(Metric::kTokens, {v}, static_cast<double>(batch.tokens));
   Observe(Metric::kPredictionRatio, {v}, batch.engine_seconds / batch.predicted_seconds);
+  RecordPredictionError(batch.start, batch.engine_seconds, batch.predicted_seconds);
   // Both or none, or they would describe different batches.
   const bool usable = std::isfinite(batch.engine_seconds) && std::isfinite(batch.modeled_seconds) &&
                       batch.engine_seconds >= 0 && batch.modeled_seconds > 0 &&
@@ -336,6 +341,12 @@ void Recorder::RecordBatch(const BatchObservation& batch) {
   Count(Metric::kCostObserved, {v},
         std::min(batch.engine_seconds, kOutlierFactor * batch.predicted_seconds));
   Count(Metric::kCostModeled, {v}, batch.modeled_seconds);
+}
+
+void Recorder::RecordPredictionError(BatchStart start, double engine_seconds,
+                                     double predicted_seconds) {
+  if (predicted_seconds < kLeastErrorSeconds) return;
+  Observe(Metric::kPredictionError, {static_cast<int>(start)}, engine_seconds / predicted_seconds);
 }
 
 void Recorder::SetQueue(int priority, int64_t requests, int64_t tokens) {
@@ -367,6 +378,12 @@ CostTotals Recorder::Totals(int variant) const {
   totals.observed_seconds = shards_.Sum(Cell(Metric::kCostObserved, indices));
   totals.modeled_seconds = shards_.Sum(Cell(Metric::kCostModeled, indices));
   return totals;
+}
+
+void Recorder::AddPredictionErrors(BatchStart start, std::span<double> counts) const {
+  const int indices[] = {static_cast<int>(start)};
+  const size_t cell = Cell(Metric::kPredictionError, indices);
+  for (size_t i = 0; i < counts.size(); ++i) counts[i] += shards_.Sum(cell + i);
 }
 
 RpcRecording::RpcRecording(Recorder* recorder, RpcMethod method, TimePoint arrival)

@@ -34,6 +34,10 @@ struct RecorderOptions {
 inline constexpr std::string_view kSelectionReasons[] = {"fit",   "degraded", "pin",
                                                          "probe", "cascade",  "infeasible"};
 
+// What a worker did right before a batch: after a pause caches and cores are cold.
+enum class BatchStart { kBusy, kIdle };
+inline constexpr std::string_view kBatchStarts[] = {"busy", "idle"};
+
 enum class VariantCondition { kLoading, kReady, kQuarantined };
 
 // One batch that the engine ran, or failed to.
@@ -46,6 +50,7 @@ struct BatchObservation {
   double engine_seconds = 0;
   double predicted_seconds = 0;  // as used for the choice
   double modeled_seconds = 0;    // as fitted at warm-up, without the correction
+  BatchStart start = BatchStart::kBusy;
   bool failed = false;
 };
 
@@ -89,6 +94,8 @@ class Recorder {
   void RecordPost(int variant, Duration duration);
 
   void RecordBatch(const BatchObservation& batch);
+  // Part of RecordBatch; for what a warm-up learns of the predictions that it makes.
+  void RecordPredictionError(BatchStart start, double engine_seconds, double predicted_seconds);
 
   // State that is set, not counted.
   void SetQueue(int priority, int64_t requests, int64_t tokens);
@@ -97,6 +104,8 @@ class Recorder {
   void SetHealth(bool ready, bool draining);
 
   CostTotals Totals(int variant) const;
+  // Adds to `counts`, [buckets + 1], the number of batches in each bucket of kPredictionError.
+  void AddPredictionErrors(BatchStart start, std::span<double> counts) const;
 
   const RecorderOptions& options() const { return options_; }
   int num_variants() const { return static_cast<int>(options_.variants.size()); }

@@ -20,8 +20,10 @@ class CostWindow {
   void Update(TimePoint now);
 
   // Observed / modeled seconds. Up at once, down slowly: a wrong "too slow" costs quality, a wrong
-  // "fast enough" costs deadlines. 1 before anything was seen; without news it returns to 1,
-  // because a variant that is not chosen for being slow would never be seen to have recovered.
+  // "fast enough" costs deadlines. 1 before anything was seen. Without news of its own a variant
+  // comes to share what slows all of them, a core that another process took for instance; and
+  // without any news that returns to 1, because a variant that is not chosen for being slow would
+  // never be seen to have recovered.
   double Ratio(int variant, TimePoint now) const;
 
  private:
@@ -35,8 +37,13 @@ class CostWindow {
     double last_batches = 0;
   };
 
+  static void Observe(const CostTotals& totals, double current, TimePoint now, Track* track);
+  // What all variants share: the part of the host's ratio that is more than an error of one fit.
+  double Shared(TimePoint now) const;
+
   const Recorder* const recorder_;
   std::vector<Track> tracks_;
+  Track host_;  // of the sums over all variants
 };
 
 }  // namespace tailor

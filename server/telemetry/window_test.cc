@@ -9,9 +9,9 @@ namespace {
 class CostWindowTest : public ::testing::Test {
  protected:
   // A batch that took `factor` times what the fitted model says.
-  void Batch(double factor) {
-    const double predicted = 0.01 * window_.Ratio(0, now_);
-    recorder_.RecordBatch({.variant = 0,
+  void Batch(double factor, int variant = 0) {
+    const double predicted = 0.01 * window_.Ratio(variant, now_);
+    recorder_.RecordBatch({.variant = variant,
                            .pairs = 1,
                            .tokens = 10,
                            .engine_seconds = 0.01 * factor,
@@ -32,6 +32,23 @@ TEST_F(CostWindowTest, StartsAtOne) { EXPECT_EQ(Ratio(), 1); }
 TEST_F(CostWindowTest, FollowsALastingChangeUpFast) {
   for (int i = 0; i < 24; ++i) Batch(5);
   EXPECT_NEAR(Ratio(), 5, 0.2);
+}
+
+// A slow host is not learned anew for every variant.
+TEST_F(CostWindowTest, SharesWhatSlowsTheHost) {
+  Batch(1, 1);
+  ASSERT_EQ(window_.Ratio(1, now_), 1);
+  for (int i = 0; i < 60; ++i) Batch(5);
+  EXPECT_NEAR(window_.Ratio(1, now_), 4, 0.5);
+  for (int i = 0; i < 60; ++i) Batch(1);
+  now_ += std::chrono::seconds(10);
+  EXPECT_NEAR(window_.Ratio(1, now_), 1, 0.05);
+}
+
+// What one variant's fit is wrong by says nothing about the others.
+TEST_F(CostWindowTest, KeepsAnErrorOfOneFitToItself) {
+  for (int i = 0; i < 60; ++i) Batch(1.2);
+  EXPECT_NEAR(Ratio(), 1.2, 0.01);
   EXPECT_EQ(window_.Ratio(1, now_), 1);
 }
 
