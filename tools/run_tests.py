@@ -45,8 +45,9 @@ def read_junit(path: Path) -> Counts:
         name = f"{case.get('classname')}.{case.get('name')}"
         skipped = case.find("skipped")
         if skipped is not None:
-            reason = skipped.get("message") or (case.findtext("system-out") or "").strip()
-            counts.skips[skip_reason(reason)] += 1
+            # ctest's own message only says by which of its properties it knew.
+            output = (case.findtext("system-out") or "").strip()
+            counts.skips[skip_reason(output or skipped.get("message") or "")] += 1
         elif case.find("failure") is not None or case.find("error") is not None:
             counts.failed += 1
             counts.failures.append(name)

@@ -102,3 +102,16 @@ def test_skip_reason_is_read_from_googletest_output() -> None:
         == "no AMX on this host"
     )
     assert runner.skip_reason("") == "no reason given"
+
+
+def test_skips_of_ctest_have_the_reason_of_the_test(tmp_path: Path) -> None:
+    runner = load_tool("run_tests")
+    junit = tmp_path / "ctest.xml"
+    junit.write_text(
+        '<testsuite><testcase name="a"><skipped message="SKIP_REGULAR_EXPRESSION_MATCHED"/>'
+        "<system-out>a_test.cc:3: Skipped\nbf16 needs amx\n[  SKIPPED ] a</system-out>"
+        '</testcase><testcase name="b"/></testsuite>'
+    )
+    counts = runner.read_junit(junit)
+    assert counts.passed == 1
+    assert dict(counts.skips) == {"bf16 needs amx": 1}
