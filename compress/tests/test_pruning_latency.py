@@ -74,6 +74,17 @@ def test_parts_are_separated() -> None:
     assert [ms for _, ms in ffn] == pytest.approx([0.5, 2.5, 4.5, 8.5])
 
 
+def test_a_cheaper_last_layer_takes_nothing_from_the_others() -> None:
+    def measure(shapes: Sequence[LayerShape]) -> float:
+        costs = [3 * one.heads + 0.25 * one.ffn_dim for one in shapes]
+        return sum(costs[:-1]) + 0.2 * costs[-1]
+
+    attention, ffn, fixed = separate(_FULL, 4, [8, 16, 32], measure)
+    assert fixed == 0
+    assert attention == pytest.approx([0, 3, 6, 9])
+    assert [ms for _, ms in ffn] == pytest.approx([0, 2, 4, 8])
+
+
 def test_times_of_a_busy_host_are_refused() -> None:
     def measure(shapes: Sequence[LayerShape]) -> float:
         busy = 20 if shapes[0].ffn_dim == 16 else 0

@@ -165,7 +165,7 @@ TEST_F(TileKernels, StoreCodesOfTies) {
       const float tie = (static_cast<float>(random() % 127) + 0.5F) * scale;
       const float end = random() % 2 == 0 ? 0.0F : 1e9F;
       x[i] = tie;
-      for (uint32_t n = random() % 3; n > 0; --n) x[i] = std::nextafter(x[i], end);
+      for (auto n = random() % 3; n > 0; --n) x[i] = std::nextafter(x[i], end);
       if (std::abs(x[i]) > x[0]) x[i] = x[0];
     }
     ExpectCodesOfRows(x, 1, 256, 0);

@@ -111,9 +111,11 @@ def separate(
     """Return the costs of a layer's attention by heads and feed-forward by neurons, and the rest.
 
     Layers of one model have one shape. Half the layers tell the rest from the layers; one width
-    is varied while the other is full. The cost of a width of 0 is continued from the smaller
-    widths, which errs to the slow side, as every sublayer has some cost of its own: it is counted
-    to the feed-forward, so that attention without heads is 0.
+    is varied while the other is full. An engine that runs the last layer for the head's rows alone
+    makes the rest negative: then a model counts as that many fewer layers, and the rest is 0. The
+    cost of a width of 0 is continued from the smaller widths, which errs to the slow side, as
+    every sublayer has some cost of its own: it is counted to the feed-forward, so that attention
+    without heads is 0.
     """
 
     def model(heads: int, inner: int, count: int) -> float:
@@ -123,12 +125,13 @@ def separate(
     half = max(1, layers // 2)
     layer = (whole - model(full.heads, full.ffn_dim, half)) / (layers - half)
     fixed = max(0.0, whole - layers * layer)
+    counted = (whole - fixed) / layer
     by_heads = [
-        (n, (model(n, full.ffn_dim, layers) - fixed) / layers) for n in range(1, full.heads)
+        (n, (model(n, full.ffn_dim, layers) - fixed) / counted) for n in range(1, full.heads)
     ]
     by_heads.append((full.heads, layer))
     by_neurons = [
-        (n, (model(full.heads, n, layers) - fixed) / layers) for n in neurons if n < full.ffn_dim
+        (n, (model(full.heads, n, layers) - fixed) / counted) for n in neurons if n < full.ffn_dim
     ]
     by_neurons.append((full.ffn_dim, layer))
     for measured in (by_heads, by_neurons):
