@@ -276,7 +276,7 @@ class CpuBackend final : public Backend {
                        "without; cpu_isa is ",
                        info_.isa));
     }
-    TAILOR_ASSIGN_OR_RETURN(PackedModel model, PackModel(package, *library_, kernels_));
+    TAILOR_ASSIGN_OR_RETURN(PackedModel model, PackModel(package, *library_, kernels_, store_));
     workspace_.Grow(model);
     models_.push_back(std::move(model));
     return LoadedCut{.cut = {.variant = static_cast<int>(models_.size()) - 1},
@@ -348,6 +348,7 @@ class CpuBackend final : public Backend {
   std::vector<PackedModel> models_;  // indexed by Cut::variant
   Workspace workspace_;
   SplitPlan plan_;
+  WeightStore store_;
   ThreadTeam team_;
 };
 

@@ -17,7 +17,7 @@ void EncoderSteps::Embed(const SequencePart& part, const Rows& out) {
       {.token_ids = batch_.token_ids.data() + token,
        .type_ids = batch_.token_type_ids.data() + token,
        .first_position = position,
-       .word_table = model_.word_embeddings.data(),
+       .word_table = model_.word_embeddings->data(),
        .position_table = model_.position_embeddings.data(),
        .type_table = has_types ? model_.token_type_embeddings.data() : nullptr,
        .gamma = model_.embedding_norm.gamma.data(),

@@ -21,22 +21,23 @@ PackedNorm Unpack(const NormWeights& weights) {
   return {ToF32(weights.gamma), ToF32(weights.beta)};
 }
 
+std::vector<float> Times(std::vector<float> values, float factor) {
+  for (float& value : values) value *= factor;
+  return values;
+}
+
 // Where a product's bias is added: by the product itself, by the kernel that follows it, or by the
 // caller of several products that add up.
 enum class Bias { kInProduct, kInKernel, kNowhere };
 
-// Those of `linears` that one step can compute, stacked.
-std::vector<UnpackedLinear> StackNeighbours(std::span<const UnpackedLinear> linears) {
-  std::vector<UnpackedLinear> stacked;
-  for (const UnpackedLinear& linear : linears) {
-    if (!stacked.empty() && AreStackable(stacked.back(), linear)) {
-      stacked.back() = Stack(std::move(stacked.back()), linear);
-    } else {
-      stacked.push_back(linear);
-    }
-  }
-  return stacked;
-}
+// A product of the model, its weights and bias times a factor.
+struct Part {
+  const LinearWeights* weights = nullptr;
+  float factor = 1;
+
+  int out() const { return static_cast<int>(weights->weight.dim(0)); }
+  int in() const { return static_cast<int>(weights->weight.dim(1)); }
+};
 
 size_t TileValueBytes(TileType type) {
   switch (type) {
@@ -55,21 +56,21 @@ size_t TileValueBytes(TileType type) {
 class Packer {
  public:
   Packer(const ModelPackage& package, ProductLibrary& library, const KernelSet& kernels,
-         PackedModel& model)
+         WeightStore& store, PackedModel& model)
       : package_(package),
         library_(library),
         kernels_(kernels),
+        store_(store),
         model_(model),
         has_codes_(CountInt8(package).int8 > 0) {}
 
   // is_inner, is_last: whether the block serves such layers (tied layers may be both).
   absl::StatusOr<PackedAttention> Pack(const AttentionWeights& weights, int head_dim, bool is_inner,
                                        bool is_last) {
-    const UnpackedLinear projections[] = {Scaled(UnpackProduct(package_, weights.query),
-                                                 1.0F / std::sqrt(static_cast<float>(head_dim))),
-                                          UnpackProduct(package_, weights.key),
-                                          UnpackProduct(package_, weights.value)};
-    const std::span<const UnpackedLinear> all = projections;
+    const Part projections[] = {{&weights.query, 1.0F / std::sqrt(static_cast<float>(head_dim))},
+                                {&weights.key},
+                                {&weights.value}};
+    const std::span<const Part> all = projections;
     PackedAttention packed;
     if (is_inner) {
       TAILOR_ASSIGN_OR_RETURN(packed.query_key_value,
@@ -83,42 +84,58 @@ class Packer {
     }
     packed.input = is_inner ? packed.query_key_value.step->input() : packed.key_value.step->input();
     TAILOR_ASSIGN_OR_RETURN(packed.output,
-                            Pack("attention.output", UnpackProduct(package_, weights.output),
-                                 FloatType(), Bias::kInKernel));
+                            Pack("attention.output", {&weights.output}, Bias::kInKernel));
     packed.norm = Unpack(weights.norm);
     return packed;
   }
 
   absl::StatusOr<PackedFfn> Pack(const FfnWeights& weights) {
-    const UnpackedLinear in = UnpackProduct(package_, weights.in);
-    UnpackedLinear out = UnpackProduct(package_, weights.out);
+    const Part in = {&weights.in};
+    const Part out = {&weights.out};
     PackedFfn packed;
     packed.norm = Unpack(weights.norm);
-    if (in.is_int8 || out.is_int8 || in.out == 0 || kernels_.has_tiles()) {
+    if (IsCodes(in) || IsCodes(out) || in.out() == 0 || kernels_.has_tiles()) {
       // One panel: the codes of an inner row need its largest value, and integer sums are exact
       // only as a whole; own products do not need panels.
-      TAILOR_RETURN_IF_ERROR(AddPanel(in, out, packed));
+      PackedFfnPanel& panel = packed.panels.emplace_back();
+      TAILOR_ASSIGN_OR_RETURN(panel.in, Pack("ffn.in", in, Bias::kInKernel, model_.activation));
+      TAILOR_ASSIGN_OR_RETURN(panel.out, Pack("ffn.out", out, Bias::kNowhere));
     } else {
-      for (int first = 0; first < in.out; first += kFfnPanel) {
-        const int count = std::min(kFfnPanel, in.out - first);
-        TAILOR_RETURN_IF_ERROR(
-            AddPanel(Outputs(in, first, count), Inputs(out, first, count), packed));
-      }
+      TAILOR_RETURN_IF_ERROR(AddPanels(Unpacked(in), Unpacked(out), packed));
+    }
+    for (const PackedFfnPanel& panel : packed.panels) {
+      packed.bytes += panel.in.step->bytes() + panel.out.step->bytes();
     }
     packed.input = packed.panels.front().in.step->input();
-    packed.bias = std::move(out.bias);
+    packed.bias = ToF32(weights.out.bias);
     return packed;
   }
 
   // The head is f32 in every format.
   absl::StatusOr<PackedLinear> PackPooler(const LinearWeights& weights) {
-    return Pack("pooler", Unpack(weights), TileType::kSplitBf16, Bias::kInKernel);
+    PackedLinear packed;
+    if (kernels_.has_tiles() && !has_codes_) {
+      const auto in = static_cast<int>(weights.weight.dim(1));
+      std::vector<TileSegment> segments(1);
+      segments[0] = {
+          .panels = store_.Panels(package_, weights.weight, TileType::kSplitBf16, 1, true),
+          .out = static_cast<int>(weights.weight.dim(0)),
+          .scale = {},
+          .bias = {}};
+      packed.step = MakeTileStep(kernels_, in, 0, std::move(segments), {});
+    } else {
+      TAILOR_ASSIGN_OR_RETURN(packed.step, MakeOneDnnStep(Unpack(weights), Bias::kInKernel));
+    }
+    packed.bias = ToF32(weights.bias);
+    Record("pooler", packed);
+    return packed;
   }
 
  private:
-  // Beside codes, f32 is not split: its noise of 1e-6 would flip too many of them (numerics.md).
-  bool StaysF32(TileType float_type) const {
-    return has_codes_ && float_type == TileType::kSplitBf16;
+  bool IsCodes(const Part& part) const { return IsInt8(package_, *part.weights); }
+
+  UnpackedLinear Unpacked(const Part& part) const {
+    return Scaled(UnpackProduct(package_, *part.weights), part.factor);
   }
 
   // What float products compute with where there are tiles; f32 otherwise.
@@ -126,34 +143,46 @@ class Packer {
     return package_.format == WeightFormat::kBf16 ? TileType::kBf16 : TileType::kSplitBf16;
   }
 
-  absl::Status AddPanel(const UnpackedLinear& in, const UnpackedLinear& out, PackedFfn& packed) {
-    const bool accumulates = !packed.panels.empty();
-    PackedFfnPanel& panel = packed.panels.emplace_back();
-    TAILOR_ASSIGN_OR_RETURN(
-        panel.in, Pack("ffn.in", in, FloatType(), Bias::kInKernel, false, model_.activation));
-    TAILOR_ASSIGN_OR_RETURN(panel.out,
-                            Pack("ffn.out", out, FloatType(), Bias::kNowhere, accumulates));
-    packed.bytes += panel.in.step->bytes() + panel.out.step->bytes();
+  // Beside codes, f32 is not split: its noise of 1e-6 would flip too many of them (numerics.md).
+  bool UsesTiles(const Part& part) const {
+    return kernels_.has_tiles() &&
+           (IsCodes(part) || !has_codes_ || FloatType() != TileType::kSplitBf16);
+  }
+
+  // Panels of kFfnPanel inner neurons, by oneDNN in f32.
+  absl::Status AddPanels(const UnpackedLinear& in, const UnpackedLinear& out, PackedFfn& packed) {
+    for (int first = 0; first < in.out; first += kFfnPanel) {
+      const int count = std::min(kFfnPanel, in.out - first);
+      const UnpackedLinear inner = Outputs(in, first, count);
+      PackedFfnPanel& panel = packed.panels.emplace_back();
+      TAILOR_ASSIGN_OR_RETURN(panel.in.step, MakeOneDnnStep(inner, Bias::kInKernel));
+      panel.in.bias = inner.bias;
+      Record("ffn.in", panel.in);
+      TAILOR_ASSIGN_OR_RETURN(panel.out.step,
+                              MakeOneDnnStep(Inputs(out, first, count), Bias::kNowhere, first > 0));
+      Record("ffn.out", panel.out);
+    }
     return absl::OkStatus();
   }
 
-  absl::StatusOr<PackedLinear> Pack(const char* name, const UnpackedLinear& linear,
-                                    TileType float_type, Bias bias, bool accumulates = false,
+  absl::StatusOr<PackedLinear> Pack(const char* name, const Part& part, Bias bias,
                                     std::optional<KernelActivation> activation = {}) {
     PackedLinear packed;
-    TAILOR_ASSIGN_OR_RETURN(packed.step,
-                            MakeStep(linear, float_type, bias, accumulates, activation));
-    if (bias == Bias::kInKernel && !packed.step->activates()) packed.bias = linear.bias;
+    TAILOR_ASSIGN_OR_RETURN(packed.step, MakeStep({&part, 1}, bias, activation));
+    if (bias == Bias::kInKernel && !packed.step->activates()) {
+      packed.bias = ToF32(part.weights->bias);
+    }
     Record(name, packed);
     return packed;
   }
 
   // The outputs of all `parts`, which have the same inputs, in one step.
-  absl::StatusOr<PackedLinear> PackParts(const char* name, std::span<const UnpackedLinear> parts,
-                                         Bias bias) {
+  absl::StatusOr<PackedLinear> PackParts(const char* name, std::span<const Part> parts, Bias bias) {
     std::vector<std::unique_ptr<LinearStep>> steps;
-    for (const UnpackedLinear& linear : StackNeighbours(parts)) {
-      TAILOR_ASSIGN_OR_RETURN(steps.emplace_back(), MakeStep(linear, FloatType(), bias, false, {}));
+    for (size_t first = 0, end = 0; first < parts.size(); first = end) {
+      while (end < parts.size() && AreAlike(parts[first], parts[end])) ++end;
+      TAILOR_ASSIGN_OR_RETURN(steps.emplace_back(),
+                              MakeStep(parts.subspan(first, end - first), bias, {}));
     }
     PackedLinear packed;
     packed.step = steps.size() == 1 ? std::move(steps.front()) : MakeStackedStep(std::move(steps));
@@ -161,25 +190,59 @@ class Packer {
     return packed;
   }
 
+  // Whether one step can compute both: the same format and the same codes of the inputs.
+  bool AreAlike(const Part& a, const Part& b) const {
+    return IsCodes(a) == IsCodes(b) && a.weights->input_scale == b.weights->input_scale;
+  }
+
   // activation: applied by the step if it can, and then its bias is added too.
-  absl::StatusOr<std::unique_ptr<LinearStep>> MakeStep(const UnpackedLinear& linear,
-                                                       TileType float_type, Bias bias,
-                                                       bool accumulates,
+  absl::StatusOr<std::unique_ptr<LinearStep>> MakeStep(std::span<const Part> parts, Bias bias,
                                                        std::optional<KernelActivation> activation) {
-    if (linear.out == 0 || linear.in == 0) return MakeEmptyStep(linear.out, linear.in);
-    const bool has_bias = bias == Bias::kInProduct;
-    Int8Weights int8 = {.codes = linear.codes,
-                        .scale = linear.scale,
-                        .bias = has_bias ? linear.bias : std::span<const float>(),
-                        .input_scale = linear.input_scale};
-    if (kernels_.has_tiles() && (linear.is_int8 || !StaysF32(float_type))) {
-      const bool adds_bias = has_bias || activation.has_value();
-      const StepOutput output = {.bias = adds_bias ? linear.bias : std::span<const float>(),
-                                 .activation = activation};
-      if (linear.is_int8) return MakeTileStep(kernels_, int8, linear.in, output);
-      return MakeTileStep(kernels_, float_type, linear.weight, linear.out, linear.in, output);
+    int out = 0;
+    for (const Part& part : parts) out += part.out();
+    const int in = parts.front().in();
+    if (out == 0 || in == 0) return MakeEmptyStep(out, in);
+    if (UsesTiles(parts.front())) {
+      std::vector<TileSegment> segments;
+      for (const Part& part : parts) {
+        segments.push_back(SegmentOf(part, bias == Bias::kInProduct || activation.has_value()));
+      }
+      const float input_scale = IsCodes(parts.front()) ? parts.front().weights->input_scale : 0;
+      return MakeTileStep(kernels_, in, input_scale, std::move(segments), activation);
     }
-    if (linear.is_int8) return MakeInt8Step(library_, kernels_, int8, linear.in);
+    UnpackedLinear linear = Unpacked(parts.front());
+    for (const Part& part : parts.subspan(1)) linear = Stack(std::move(linear), Unpacked(part));
+    return MakeOneDnnStep(linear, bias);
+  }
+
+  TileSegment SegmentOf(const Part& part, bool adds_bias) {
+    const LinearWeights& weights = *part.weights;
+    TileSegment segment{.panels = nullptr, .out = part.out(), .scale = {}, .bias = {}};
+    if (adds_bias) segment.bias = Times(ToF32(weights.bias), part.factor);
+    if (!IsFloat(weights.weight.dtype)) {
+      segment.panels = store_.Panels(package_, weights.weight, TileType::kInt8, 1, false);
+      segment.scale = Times(ToF32(weights.weight_scale), part.factor);
+    } else if (IsCodes(part)) {
+      // Codes are of the rows as they are here, so that no other width has the same.
+      UnpackedLinear linear = Unpacked(part);
+      segment.panels = std::make_shared<TilePanels>(PackCodes(linear.codes, linear.out, linear.in));
+      segment.scale = std::move(linear.scale);
+    } else {
+      segment.panels = store_.Panels(package_, weights.weight, FloatType(), part.factor, false);
+    }
+    return segment;
+  }
+
+  absl::StatusOr<std::unique_ptr<LinearStep>> MakeOneDnnStep(const UnpackedLinear& linear,
+                                                             Bias bias, bool accumulates = false) {
+    const bool has_bias = bias == Bias::kInProduct;
+    if (linear.is_int8) {
+      const Int8Weights int8 = {.codes = linear.codes,
+                                .scale = linear.scale,
+                                .bias = has_bias ? linear.bias : std::span<const float>(),
+                                .input_scale = linear.input_scale};
+      return MakeInt8Step(library_, kernels_, int8, linear.in);
+    }
     return MakeFloatStep(
         library_,
         {.out = linear.out, .in = linear.in, .has_bias = has_bias, .accumulates = accumulates},
@@ -203,6 +266,7 @@ class Packer {
   const ModelPackage& package_;
   ProductLibrary& library_;
   const KernelSet& kernels_;
+  WeightStore& store_;
   PackedModel& model_;
   const bool has_codes_;
 };
@@ -270,27 +334,29 @@ int PackedModel::max_ffn_panel() const {
 }
 
 absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library,
-                                      const KernelSet& kernels) {
+                                      const KernelSet& kernels, WeightStore& store) {
+  const size_t reused_before = store.reused_bytes();
   const BertWeights& weights = package.weights;
   const HeadConfig& head = package.config.head;
   PackedModel model;
   model.config = package.config;
   model.activation = ToKernel(package.config.activation);
   model.reads_first_rows = head.kind == HeadKind::kClassifier || head.pooling == Pooling::kCls;
-  model.word_embeddings = ToF32(weights.word_embeddings);
+  model.word_embeddings = store.Floats(package, weights.word_embeddings);
   model.position_embeddings = ToF32(weights.position_embeddings);
   model.token_type_embeddings = ToF32(weights.token_type_embeddings);
   model.embedding_norm = Unpack(weights.embedding_norm);
   model.classifier_weight = ToF32(weights.classifier.weight);
   model.classifier_bias = ToF32(weights.classifier.bias);
-  model.bytes = sizeof(float) * (model.word_embeddings.size() + model.position_embeddings.size() +
+  model.bytes = sizeof(float) * (model.word_embeddings->size() + model.position_embeddings.size() +
                                  model.token_type_embeddings.size() +
                                  model.classifier_weight.size() + model.classifier_bias.size());
-  Packer packer(package, library, kernels, model);
+  Packer packer(package, library, kernels, store, model);
   TAILOR_RETURN_IF_ERROR(PackLayers(package, model, packer));
   if (head.kind == HeadKind::kClassifier && head.pooler != PoolerActivation::kNone) {
     TAILOR_ASSIGN_OR_RETURN(model.pooler, packer.PackPooler(weights.pooler));
   }
+  model.bytes -= store.reused_bytes() - reused_before;
   return model;
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/cpu/kernels/bias_activation.h"
 #include "engine/cpu/linear_step.h"
+#include "engine/cpu/weight_store.h"
 #include "engine/model/model_package.h"
 
 namespace tailor {
@@ -60,14 +61,15 @@ struct PackedModel {
   size_t tile_value_bytes = 0;  // the most that a value takes in tiles that its steps read
   // Whether only the first row of each sequence passes the last layer after its keys and values.
   bool reads_first_rows = false;
-  std::vector<float> word_embeddings, position_embeddings, token_type_embeddings;
+  std::shared_ptr<const std::vector<float>> word_embeddings;
+  std::vector<float> position_embeddings, token_type_embeddings;
   PackedNorm embedding_norm;
   std::vector<PackedAttention> attention;
   std::vector<PackedFfn> ffn;
   PackedLinear pooler;                                    // product is null without one
   std::vector<float> classifier_weight, classifier_bias;  // [num_outputs, hidden], [num_outputs]
 
-  size_t bytes = 0;
+  size_t bytes = 0;                  // that other models do not share
   size_t scratch_bytes = 0;          // the most that one of its steps wants
   std::vector<std::string> kernels;  // each distinct product, with what computes it
 
@@ -78,6 +80,6 @@ struct PackedModel {
 
 // FailedPrecondition when a shape has no fast product. The library and `kernels` outlive the model.
 absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrary& library,
-                                      const KernelSet& kernels);
+                                      const KernelSet& kernels, WeightStore& store);
 
 }  // namespace tailor

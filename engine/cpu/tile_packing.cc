@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -41,7 +42,7 @@ size_t PackedBytes(TileType type, int out, int in) {
 
 }  // namespace
 
-AlignedBuffer<std::byte> PackFloats(TileType type, std::span<const float> weight, int out, int in) {
+TilePanels PackFloats(TileType type, std::span<const float> weight, int out, int in) {
   AlignedBuffer<std::byte> packed(PackedBytes(type, out, in));
   for (int o = 0; o < out; ++o) {
     for (int i = 0; i < in; ++i) {
@@ -54,10 +55,10 @@ AlignedBuffer<std::byte> PackFloats(TileType type, std::span<const float> weight
       std::memcpy(packed.data() + position + 2 * kTileBytes, &low.bits, sizeof(low.bits));
     }
   }
-  return packed;
+  return {.type = type, .out = out, .in = in, .data = std::move(packed)};
 }
 
-AlignedBuffer<std::byte> PackCodes(std::span<const int8_t> codes, int out, int in) {
+TilePanels PackCodes(std::span<const int8_t> codes, int out, int in) {
   AlignedBuffer<std::byte> packed(PackedBytes(TileType::kInt8, out, in));
   for (int o = 0; o < out; ++o) {
     for (int i = 0; i < in; ++i) {
@@ -65,7 +66,7 @@ AlignedBuffer<std::byte> PackCodes(std::span<const int8_t> codes, int out, int i
           static_cast<std::byte>(codes[static_cast<size_t>(o) * in + i]);
     }
   }
-  return packed;
+  return {.type = TileType::kInt8, .out = out, .in = in, .data = std::move(packed)};
 }
 
 }  // namespace tailor

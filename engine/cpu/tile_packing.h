@@ -11,10 +11,21 @@
 
 namespace tailor {
 
+// A matrix in panels. What has fewer outputs or inputs of it reads the first panels, or the first
+// tiles of each: activations are 0 behind their last column.
+struct TilePanels {
+  TileType type = TileType::kNone;
+  int out = 0;
+  int in = 0;
+  AlignedBuffer<std::byte> data;
+
+  size_t panel_bytes() const { return TilePanelBytes(type, in); }
+};
+
 // weight: [out, in] row-major; type: kBf16 or kSplitBf16, rounded to nearest, ties to even.
-AlignedBuffer<std::byte> PackFloats(TileType type, std::span<const float> weight, int out, int in);
+TilePanels PackFloats(TileType type, std::span<const float> weight, int out, int in);
 
 // codes: [out, in] row-major.
-AlignedBuffer<std::byte> PackCodes(std::span<const int8_t> codes, int out, int in);
+TilePanels PackCodes(std::span<const int8_t> codes, int out, int in);
 
 }  // namespace tailor

@@ -21,23 +21,26 @@ namespace {
 // the second-level cache (1.5 MB of 3072 columns), enough to read the weights seldom.
 constexpr int kInnerRows = 128;
 
-std::vector<float> Padded(std::span<const float> values, int out) {
-  std::vector<float> padded(PaddedOutputs(out));
-  std::copy(values.begin(), values.end(), padded.begin());
-  return padded;
+int TotalOutputs(std::span<const TileSegment> segments) {
+  int out = 0;
+  for (const TileSegment& segment : segments) out += segment.out;
+  return out;
 }
 
 class TileStep final : public LinearStep {
  public:
-  TileStep(const KernelSet& kernels, int out, int in, const StepInput& input,
-           AlignedBuffer<std::byte> weight, std::span<const float> scale, const StepOutput& output)
-      : LinearStep(out, in),
+  TileStep(const KernelSet& kernels, int in, const StepInput& input,
+           std::vector<TileSegment> segments, std::optional<KernelActivation> activation)
+      : LinearStep(TotalOutputs(segments), in),
         kernels_(kernels),
         input_(input),
-        weight_(std::move(weight)),
-        scale_(Padded(scale, out)),
-        bias_(Padded(output.bias, out)),
-        activation_(output.activation) {}
+        segments_(std::move(segments)),
+        activation_(activation) {
+    for (TileSegment& segment : segments_) {
+      segment.scale.resize(PaddedOutputs(segment.out));
+      segment.bias.resize(PaddedOutputs(segment.out));
+    }
+  }
 
   StepInput input() const override { return input_; }
   bool activates() const override { return activation_.has_value(); }
@@ -53,7 +56,9 @@ class TileStep final : public LinearStep {
     }
   }
   size_t bytes() const override {
-    return weight_.size() + (scale_.size() + bias_.size()) * sizeof(float);
+    size_t bytes = 0;
+    for (const TileSegment& segment : segments_) bytes += SegmentBytes(segment);
+    return bytes;
   }
   size_t scratch_bytes() const override { return TilesBytes() + kMaxProductRows * sizeof(float); }
 
@@ -89,45 +94,79 @@ class TileStep final : public LinearStep {
                .fixed_scale = input_.input_scale};
       kernels_.store_tiles({.x = x.f32, .x_stride = x.width, .rows = rows, .tiles = tiles});
     }
-    kernels_.tile_product({.x = tiles,
-                           .weight = weight_.data(),
-                           .rows = rows,
-                           .out = out(),
-                           .column_scale = scale_.data(),
-                           .bias = bias_.data(),
-                           .activates = activates(),
-                           .activation = activation_.value_or(KernelActivation::kRelu),
-                           .y = y.HasTiles() ? nullptr : y.f32,
-                           .y_stride = y.width,
-                           .y_tiles = y.tiles});
+    size_t column = 0;
+    for (const TileSegment& segment : segments_) {
+      kernels_.tile_product({.x = tiles,
+                             .weight = segment.panels->data.data(),
+                             .panel_bytes = segment.panels->panel_bytes(),
+                             .rows = rows,
+                             .out = segment.out,
+                             .column_scale = segment.scale.data(),
+                             .bias = segment.bias.data(),
+                             .activates = activates(),
+                             .activation = activation_.value_or(KernelActivation::kRelu),
+                             .y = y.HasTiles() ? nullptr : y.f32 + column,
+                             .y_stride = y.width,
+                             .y_tiles = y.tiles});
+      column += static_cast<size_t>(segment.out);
+    }
   }
 
   const KernelSet& kernels_;
   const StepInput input_;
-  const AlignedBuffer<std::byte> weight_;
-  const std::vector<float> scale_;  // [PaddedOutputs(out)], read by kInt8
-  const std::vector<float> bias_;   // [PaddedOutputs(out)]
+  std::vector<TileSegment> segments_;  // scale and bias are padded
   const std::optional<KernelActivation> activation_;
 };
 
+template <typename T>
+std::vector<T> Copy(std::span<const T> values) {
+  return {values.begin(), values.end()};
+}
+
 }  // namespace
+
+size_t SegmentBytes(const TileSegment& segment) {
+  return segment.panels->panel_bytes() * (PaddedOutputs(segment.out) / kPanelOutputs) +
+         (segment.scale.size() + segment.bias.size()) * sizeof(float);
+}
+
+std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, int in, float input_scale,
+                                         std::vector<TileSegment> segments,
+                                         std::optional<KernelActivation> activation) {
+  TAILOR_CHECK(kernels.has_tiles() && !segments.empty());
+  TAILOR_CHECK(segments.size() == 1 || !activation);
+  const TileType type = segments.front().panels->type;
+  for (const TileSegment& segment : segments) {
+    const TilePanels& panels = *segment.panels;
+    TAILOR_CHECK(panels.type == type && panels.out >= segment.out && panels.in >= in);
+  }
+  return std::make_unique<TileStep>(kernels, in,
+                                    StepInput{.type = type, .input_scale = input_scale},
+                                    std::move(segments), activation);
+}
 
 std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, TileType type,
                                          std::span<const float> weight, int out, int in,
                                          const StepOutput& output) {
-  TAILOR_CHECK(kernels.has_tiles() && weight.size() == static_cast<size_t>(out) * in);
-  return std::make_unique<TileStep>(kernels, out, in, StepInput{.type = type},
-                                    PackFloats(type, weight, out, in), std::span<const float>(),
-                                    output);
+  TAILOR_CHECK(weight.size() == static_cast<size_t>(out) * in);
+  std::vector<TileSegment> segments(1);
+  segments[0] = {.panels = std::make_shared<TilePanels>(PackFloats(type, weight, out, in)),
+                 .out = out,
+                 .scale = {},
+                 .bias = Copy(output.bias)};
+  return MakeTileStep(kernels, in, 0, std::move(segments), output.activation);
 }
 
 std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, const Int8Weights& weights,
                                          int in, const StepOutput& output) {
   const int out = static_cast<int>(weights.scale.size());
-  TAILOR_CHECK(kernels.has_tiles() && weights.codes.size() == weights.scale.size() * in);
-  return std::make_unique<TileStep>(
-      kernels, out, in, StepInput{.type = TileType::kInt8, .input_scale = weights.input_scale},
-      PackCodes(weights.codes, out, in), weights.scale, output);
+  TAILOR_CHECK(weights.codes.size() == weights.scale.size() * in);
+  std::vector<TileSegment> segments(1);
+  segments[0] = {.panels = std::make_shared<TilePanels>(PackCodes(weights.codes, out, in)),
+                 .out = out,
+                 .scale = Copy(weights.scale),
+                 .bias = Copy(output.bias)};
+  return MakeTileStep(kernels, in, weights.input_scale, std::move(segments), output.activation);
 }
 
 }  // namespace tailor

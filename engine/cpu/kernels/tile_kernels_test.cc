@@ -198,7 +198,7 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
   struct Weights {
     std::vector<float> floats;
     std::vector<int8_t> codes;
-    AlignedBuffer<std::byte> packed;
+    TilePanels packed;
     std::vector<float> scale, bias;  // padded
   };
 
@@ -225,7 +225,8 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
 
   static TileProductArgs Args(const Tiles& x, const Weights& w, int rows, int out, float* y) {
     return {.x = x.tiles(),
-            .weight = w.packed.data(),
+            .weight = w.packed.data.data(),
+            .panel_bytes = TilePanelBytes(x.tiles().type, x.tiles().columns),
             .rows = rows,
             .out = out,
             .column_scale = w.scale.data(),

@@ -16,7 +16,8 @@ namespace tailor {
 
 struct TileProductArgs {
   TileRows x;               // [rows, in]; first_row is a multiple of 16
-  const std::byte* weight;  // panels of [out, in], of x.type
+  const std::byte* weight;  // panels of x.type: [out, at least in]
+  size_t panel_bytes;       // from one panel to the next: those of a wider matrix have more than in
   int rows;
   int out;
   const float* column_scale;  // [PaddedOutputs(out)], kInt8 only

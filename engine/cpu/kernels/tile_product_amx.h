@@ -200,7 +200,7 @@ static void TileProductOf(const TileProductArgs& a) noexcept {
   Unfinished waiting;
   int buffer = 0;
   for (int column = 0; column < a.out; column += kPanelOutputs) {
-    const std::byte* w = a.weight + static_cast<size_t>(column / kPanelOutputs) * 2 * x_block;
+    const std::byte* w = a.weight + static_cast<size_t>(column / kPanelOutputs) * a.panel_bytes;
     for (int row = 0; row < a.rows; row += kBlockRows) {
       const std::byte* block = x + static_cast<size_t>(row / kTileRows) * x_block;
       const int rows = a.rows - row < kBlockRows ? a.rows - row : kBlockRows;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/model/family_folder.h"
@@ -176,6 +177,32 @@ TEST_F(BundleFormsTest, SubNetworkIsAViewOfTheParent) {
   EXPECT_EQ(half.format, WeightFormat::kInt8);
   EXPECT_FALSE(half.elastic.has_value());
   EXPECT_LT(half.num_parameters, big.num_parameters);
+}
+
+// On tiles a sub-network reads its part of the panels that the whole has; without them the word
+// vectors are still one table.
+TEST_F(BundleFormsTest, SubNetworksShareThePackedWeightsOfTheParent) {
+  WriteElastic();
+  const std::vector<std::pair<double, double>> names = {{0.5, 1.0}, {1.0, 0.67}, {0.5, 0.67}};
+  std::vector<std::string> ids;
+  for (const auto& [width, depth] : names) {
+    ids.push_back("cut-" + std::to_string(ids.size()));
+    testing::WriteDerived(
+        Folder(ids.back()), ids.back(), "tiny",
+        {{"parent", "big"}, {"sub_network", {{"width", width}, {"depth", depth}}}});
+  }
+  const std::unique_ptr<Backend> shared = testing::Cpu(2);
+  const LoadedCut big = testing::LoadInto(*shared, Variant("big"));
+  const size_t words = sizeof(float) * Variant("big").weights.word_embeddings.num_elements();
+  for (const std::string& id : ids) {
+    const std::unique_ptr<Backend> alone = testing::Cpu(2);
+    const LoadedCut own = testing::LoadInto(*alone, Variant(id));
+    const LoadedCut view = testing::LoadInto(*shared, Variant(id));
+    EXPECT_LE(view.packed_bytes + words, own.packed_bytes) << id;
+    if (shared->info().isa == "amx") EXPECT_LT(view.packed_bytes, big.packed_bytes / 5) << id;
+    const Batch batch = testing::RandomBatch({1, 9, 33, 64}, Variant(id).config, 7);
+    EXPECT_EQ(testing::Outputs(*shared, view, batch), testing::Outputs(*alone, own, batch)) << id;
+  }
 }
 
 TEST_F(BundleFormsTest, MasksAreFoldedAndCut) {
