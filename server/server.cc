@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "base/thread.h"
+#include "server/cost_file.h"
 #include "server/http/http_server.h"
 #include "server/http/status_page.h"
 #include "server/pipeline/cascade.h"
@@ -83,12 +84,30 @@ GrpcServerOptions GrpcOptionsOf(const ServerConfig& config) {
   return options;
 }
 
+// What an earlier run measured, as the prior of each variant. A file that says nothing here is no
+// reason not to start.
+void ReadPriors(const ServerConfig& config, const CostHost& host,
+                std::vector<ServedVariant>* variants) {
+  if (config.cost_file.empty()) return;
+  const absl::StatusOr<std::vector<KnownCost>> known = ReadCostFile(config.cost_file, host);
+  if (absl::IsNotFound(known.status())) return;
+  if (!known.ok()) {
+    Log(LogLevel::kWarning, "cost file ignored",
+        {{"problem", std::string(known.status().message())}});
+    return;
+  }
+  const int count = SetPriors(*known, *variants);
+  Log(LogLevel::kInfo, "costs of an earlier run",
+      {{"file", config.cost_file}, {"known", count}, {"variants", variants->size()}});
+}
+
 class RunningServer final : public Server {
  public:
   RunningServer(const ServerConfig& config, LoadedFamily family, const Clock* clock)
       : config_(config),
         clock_(clock),
         facts_(FactsOf(family, config, clock->Now())),
+        cost_host_(CostHostOf(family.backend->info(), TAILOR_VERSION)),
         recorder_(RecorderOptionsOf(family)),
         family_(std::move(family)) {}
 
@@ -101,6 +120,7 @@ class RunningServer final : public Server {
       recorder_.SetHealth(state == HealthState::kReady, state == HealthState::kDraining);
     });
     if (!family_.variants.empty()) {
+      ReadPriors(config_, cost_host_, &family_.variants);
       const BatchLimits limits = family_.backend->info().limits;
       std::vector<std::unique_ptr<Backend>> backends;
       backends.push_back(std::move(family_.backend));
@@ -131,6 +151,7 @@ class RunningServer final : public Server {
       return absl::OkStatus();
     }
     TAILOR_RETURN_IF_ERROR(ranker_->WarmUp());
+    KeepCosts();
     LogPlan();
     health_.MoveTo(HealthState::kReady);
     Log(LogLevel::kInfo, "ready", {{"start_s", ToSeconds(clock_->Now() - facts_.started)}});
@@ -148,9 +169,19 @@ class RunningServer final : public Server {
     grpc_->Shutdown(config_.drain_grace);
     shut_ = true;
     http_ = nullptr;
+    if (ranker_ != nullptr && ranker_->Report().warm) KeepCosts();
   }
 
  private:
+  void KeepCosts() const {
+    if (config_.cost_file.empty()) return;
+    const absl::Status written =
+        WriteCostFile(config_.cost_file, cost_host_,
+                      CostsToKeep(ranker_->variants(), ranker_->Report().costs, recorder_));
+    if (written.ok()) return;
+    Log(LogLevel::kWarning, "costs not kept", {{"problem", std::string(written.message())}});
+  }
+
   std::string StateName() const { return std::string(HealthStateName(health_.state())); }
 
   nlohmann::json Status() const {
@@ -199,6 +230,7 @@ class RunningServer final : public Server {
   const ServerConfig config_;
   const Clock* const clock_;
   const ServerFacts facts_;
+  const CostHost cost_host_;
   Health health_;
   Recorder recorder_;
   LoadedFamily family_;  // handed to the ranker by Listen
@@ -212,6 +244,7 @@ class RunningServer final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
                                                       const Clock* clock) {
+  if (!config.cost_file.empty()) TAILOR_RETURN_IF_ERROR(CheckCostFile(config.cost_file));
   TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
   auto server = std::make_unique<RunningServer>(config, std::move(family), clock);
   TAILOR_RETURN_IF_ERROR(server->Listen());

@@ -45,10 +45,14 @@ std::vector<ConfigOption> MakeOptions() {
        "one and fails where it is missing."},
       {"threads", U::kCount, &C::threads,
        "Threads of the engine. 0: the cores of the CPU quota and the affinity mask.", 0, 1024},
-      {"pin-threads", U::kText, &C::pin_threads,
+      {"pin-threads",
+       U::kText,
+       &C::pin_threads,
        "Keep each engine thread on a core of its own; auto: when there are as many as cores in the "
        "affinity mask. Two servers on the same cores need off.",
-       0, 0, {"auto", "on", "off"}},
+       0,
+       0,
+       {"auto", "on", "off"}},
       {"policy", U::kText, &C::policy,
        "How a variant is chosen: tailored (the most quality in time) or fixed:VARIANT; to compare, "
        "slackfit, infaas-mincost, infaas-slowest-fit, proteus, model-switching or aimd."},
@@ -60,6 +64,9 @@ std::vector<ConfigOption> MakeOptions() {
        "Predicted times are multiplied by at least this before they meet a deadline; by more when "
        "3 % of the recent batches took longer.",
        0.5, 10},
+      {"cost-file", U::kPath, &C::cost_file,
+       "File that keeps the measured costs of the variants between runs; they steady the next "
+       "warm-up. One of another host, version or set of cores is ignored. Empty: none."},
       {"max-documents", U::kCount, &C::max_documents, "Documents, pairs or texts of one call.", 1,
        100'000},
       {"max-document-bytes", U::kBytes, &C::max_document_bytes,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,6 +33,7 @@ struct ServedVariant {
   int hidden = 0;
   int64_t num_parameters = 0;
   int64_t weight_bytes = 0;
+  std::optional<CostCoefficients> prior;  // what an earlier run knew; see cost_prior.h
 };
 
 struct RankerOptions {

@@ -40,6 +40,18 @@ void FillBatch(const GridShape& shape, int vocab_size, bool has_segments, Batch*
   }
 }
 
+GridShape Bounded(GridShape shape, const BatchLimits& limits) {
+  shape.tokens = std::min(shape.tokens, limits.max_sequence_tokens);
+  shape.rows = std::min({shape.rows, limits.max_sequences, limits.max_tokens / shape.tokens});
+  return shape;
+}
+
+WorkShape WorkOf(const GridShape& shape) {
+  WorkShape work;
+  for (int row = 0; row < shape.rows; ++row) work.Add(shape.tokens);
+  return work;
+}
+
 class Measurement {
  public:
   Measurement(Backend* backend, const LoadedCut& loaded, const WarmUpOptions& options,
@@ -54,7 +66,7 @@ class Measurement {
 
   absl::StatusOr<std::vector<CostSample>> Run() {
     for (const GridShape& unbounded : kGrid) {
-      const GridShape shape = Bounded(unbounded);
+      const GridShape shape = Bounded(unbounded, options_.limits);
       if (!samples_.empty() && !HasTimeFor(shape)) continue;
       TAILOR_RETURN_IF_ERROR(Measure(shape));
     }
@@ -62,29 +74,16 @@ class Measurement {
   }
 
   absl::StatusOr<CostSample> RunOnce() {
-    const GridShape shape = Bounded(kUsual);
+    const GridShape shape = Bounded(kUsual, options_.limits);
     Fill(shape);
     TAILOR_ASSIGN_OR_RETURN(const double seconds, TimeOnce());
-    return SampleOf(shape, seconds);
+    return CostSample{.shape = WorkOf(shape), .seconds = seconds};
   }
 
  private:
-  GridShape Bounded(GridShape shape) const {
-    shape.tokens = std::min(shape.tokens, options_.limits.max_sequence_tokens);
-    shape.rows = std::min(
-        {shape.rows, options_.limits.max_sequences, options_.limits.max_tokens / shape.tokens});
-    return shape;
-  }
-
   void Fill(const GridShape& shape) {
     FillBatch(shape, options_.vocab_size, loaded_.crosses_segments, &batch_);
     outputs_.resize(static_cast<size_t>(shape.rows) * static_cast<size_t>(loaded_.num_outputs));
-  }
-
-  static CostSample SampleOf(const GridShape& shape, double seconds) {
-    CostSample sample{.shape = {}, .seconds = seconds};
-    for (int row = 0; row < shape.rows; ++row) sample.shape.Add(shape.tokens);
-    return sample;
   }
 
   bool HasTimeFor(const GridShape& shape) const {
@@ -110,7 +109,7 @@ class Measurement {
       least = std::min(least, seconds);
       if (seconds > kLongRunSeconds || clock_->Now() >= end_) break;
     }
-    samples_.push_back(SampleOf(shape, least));
+    samples_.push_back({.shape = WorkOf(shape), .seconds = least});
     return absl::OkStatus();
   }
 
@@ -125,6 +124,12 @@ class Measurement {
 };
 
 }  // namespace
+
+std::vector<WorkShape> WarmUpShapes(const BatchLimits& limits) {
+  std::vector<WorkShape> shapes;
+  for (const GridShape& shape : kGrid) shapes.push_back(WorkOf(Bounded(shape, limits)));
+  return shapes;
+}
 
 absl::StatusOr<std::vector<CostSample>> MeasureVariant(Backend* backend, const LoadedCut& loaded,
                                                        const WarmUpOptions& options,

@@ -19,6 +19,9 @@ struct WarmUpOptions {
   Duration time_limit = std::chrono::milliseconds(250);
 };
 
+// The shapes that MeasureVariant runs while there is time.
+std::vector<WorkShape> WarmUpShapes(const BatchLimits& limits);
+
 // Runs a small grid of shapes, cheap ones first, each once cold and then a few times; the samples
 // are the least times. Fails when the backend does.
 absl::StatusOr<std::vector<CostSample>> MeasureVariant(Backend* backend, const LoadedCut& loaded,

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "server/pipeline/activation.h"
+#include "server/pipeline/cost_prior.h"
 #include "server/pipeline/refusal.h"
 
 namespace tailor {
@@ -93,6 +94,9 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     const ServedVariant& variant = parts_.served[static_cast<size_t>(i)];
     absl::StatusOr<std::vector<CostSample>> samples =
         MeasureVariant(backend_.get(), variant.loaded, options, parts_.clock);
+    if (samples.ok() && variant.prior) {
+      *samples = TowardsPrior(*std::move(samples), *variant.prior, WarmUpShapes(options.limits));
+    }
     absl::StatusOr<CostCoefficients> cost =
         samples.ok() ? FitCost(*samples) : absl::StatusOr<CostCoefficients>(samples.status());
     if (!cost.ok()) {
