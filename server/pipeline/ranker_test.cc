@@ -125,7 +125,9 @@ TEST(Ranker, RunsASplitRequestWithOneVariant) {
   EXPECT_EQ(call->result->variant, 1);
   int rows = 0;
   for (const FakeBackend::RunRecord& run : harness.backend().runs()) {
-    if (run.rows > 1) EXPECT_EQ(run.variant, 1);
+    if (run.rows > 1) {
+      EXPECT_EQ(run.variant, 1);
+    }
     EXPECT_LE(run.tokens, 4096);
     rows += run.rows;
   }

@@ -64,8 +64,8 @@ std::vector<std::string> EveryName() {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryTraceTest, ::testing::ValuesIn(EveryName()),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& test) {
+                           std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
