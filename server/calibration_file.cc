@@ -2,6 +2,7 @@
 #include "server/calibration_file.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,7 @@ class Reader {
  public:
   Reader(const json& object, std::span<const ServedVariant> variants)
       : top_(object, kCalibrationFile, &problem_), calibrations_(variants.size()) {
+    agreement_.variants.resize(variants.size());
     for (size_t i = 0; i < variants.size(); ++i) served_[variants[i].id] = static_cast<int>(i);
     for (const ServedVariant& variant : variants) {
       has_one_score_.push_back(variant.head == HeadKind::kClassifier &&
@@ -91,20 +93,28 @@ class Reader {
     }
   }
 
-  absl::StatusOr<std::shared_ptr<const CascadeTable>> Read() {
+  absl::StatusOr<FamilyCalibration> Read() {
     const Names known = {"version", "measured_on", "reference", "variants", "pairs"};
     top_.RefuseUnknown(known);
     top_.Require("version");
     top_.Int("version", kVersion, kVersion);
-    top_.String("reference");
+    reference_ = IndexOf(top_.String("reference").value_or(""));
     top_.Object("measured_on");
-    Each("variants", {"id", "ndcg10", "knots"},
+    Each("variants", {"id", "ndcg10", "knots", "kendall_tau"},
          [this](const JsonFields& fields) { ReadVariant(fields); });
     Each("pairs", {"first", "second", "points"},
          [this](const JsonFields& fields) { ReadPair(fields); });
     TAILOR_RETURN_IF_ERROR(problem_);
-    if (pairs_.empty()) return nullptr;
-    return std::make_shared<const CascadeTable>(std::move(calibrations_), std::move(pairs_));
+    FamilyCalibration calibration;
+    if (has_reference_quality_) {
+      agreement_.reference = reference_;
+      calibration.agreement = std::move(agreement_);
+    }
+    if (!pairs_.empty()) {
+      calibration.cascades =
+          std::make_shared<const CascadeTable>(std::move(calibrations_), std::move(pairs_));
+    }
+    return calibration;
   }
 
  private:
@@ -128,7 +138,11 @@ class Reader {
   // -1: not served.
   int Find(const JsonFields& fields, const char* key) const {
     fields.Require(key);
-    const auto found = served_.find(fields.String(key).value_or(""));
+    return IndexOf(fields.String(key).value_or(""));
+  }
+
+  int IndexOf(const std::string& id) const {
+    const auto found = served_.find(id);
     return found == served_.end() ? -1 : found->second;
   }
 
@@ -137,7 +151,16 @@ class Reader {
     fields.Require("ndcg10");
     const double quality = fields.Number("ndcg10", 0, 1).value_or(0);
     const Points knots = ReadPoints(fields, "knots", kKnots);
-    if (variant < 0 || !has_one_score_[static_cast<size_t>(variant)]) return;
+    const std::optional<double> tau = fields.Number("kendall_tau", -1, 1);
+    if (variant < 0) return;
+    if (tau) {
+      agreement_.variants[static_cast<size_t>(variant)] = {.kendall_tau = *tau, .quality = quality};
+    }
+    if (variant == reference_) {
+      agreement_.reference_quality = quality;
+      has_reference_quality_ = true;
+    }
+    if (!has_one_score_[static_cast<size_t>(variant)]) return;
     Calibration& calibration = calibrations_[static_cast<size_t>(variant)];
     calibration.scores.assign(knots.xs.begin(), knots.xs.end());
     calibration.values.assign(knots.ys.begin(), knots.ys.end());
@@ -163,15 +186,18 @@ class Reader {
   std::map<std::string, int> served_;
   std::vector<bool> has_one_score_;
   std::vector<Calibration> calibrations_;
+  int reference_ = -1;
+  bool has_reference_quality_ = false;
+  AgreementTable agreement_;
   std::vector<CascadePair> pairs_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const CascadeTable>> ReadCalibration(
-    const std::filesystem::path& family, std::span<const ServedVariant> variants) {
+absl::StatusOr<FamilyCalibration> ReadCalibration(const std::filesystem::path& family,
+                                                  std::span<const ServedVariant> variants) {
   TAILOR_ASSIGN_OR_RETURN(const ModelFolder folder, ModelFolder::Open(family, family));
-  if (!folder.Has(kCalibrationFile)) return nullptr;
+  if (!folder.Has(kCalibrationFile)) return FamilyCalibration();
   TAILOR_ASSIGN_OR_RETURN(const json object, folder.ReadJson(kCalibrationFile, {}));
   if (!object.is_object()) {
     return absl::InvalidArgumentError(

@@ -16,10 +16,16 @@ namespace tailor {
 
 inline constexpr char kCalibrationFile[] = "calibration.json";
 
-// Null when the folder has no such file, or it says nothing of two of these variants: then there
-// are no cascades. Variants that are not served are passed over. InvalidArgument, in one line, for
-// a file that is not what the format says.
-absl::StatusOr<std::shared_ptr<const CascadeTable>> ReadCalibration(
-    const std::filesystem::path& family, std::span<const ServedVariant> variants);
+struct FamilyCalibration {
+  std::shared_ptr<const CascadeTable> cascades;  // null: there are none
+  AgreementTable agreement;                      // what reviews are held against
+};
+
+// Empty when the folder has no such file. No cascades when it says nothing of two of these
+// variants, no agreement when it does not say it or its reference is not served. Variants that are
+// not served are passed over. InvalidArgument, in one line, for a file that is not what the format
+// says.
+absl::StatusOr<FamilyCalibration> ReadCalibration(const std::filesystem::path& family,
+                                                  std::span<const ServedVariant> variants);
 
 }  // namespace tailor

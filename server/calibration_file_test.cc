@@ -33,8 +33,8 @@ std::vector<ServedVariant> Served() {
   return served;
 }
 
-absl::StatusOr<std::shared_ptr<const CascadeTable>> Read(
-    const std::string& text, const std::vector<ServedVariant>& served = Served()) {
+absl::StatusOr<FamilyCalibration> Read(const std::string& text,
+                                       const std::vector<ServedVariant>& served = Served()) {
   const testing::TempFolder folder;
   std::ofstream(folder.path() / kCalibrationFile) << text;
   return ReadCalibration(folder.path(), served);
@@ -48,32 +48,53 @@ std::string With(const std::string& before, const std::string& after) {
 }
 
 TEST(Calibration, IsReadForTheVariantsThatAreServed) {
-  const auto table = Read(kGood);
-  ASSERT_TRUE(table.ok()) << table.status();
-  ASSERT_NE(*table, nullptr);
-  EXPECT_EQ((*table)->num_pairs(), 1U);
-  EXPECT_FLOAT_EQ((*table)->Calibrated(0, 1), 2);
-  EXPECT_FLOAT_EQ((*table)->Calibrated(1, 1), 1);
-  EXPECT_DOUBLE_EQ((*table)->Quality(0, 1, 0), 0.7);
-  EXPECT_DOUBLE_EQ((*table)->Quality(0, 1, 0.25), 0.8);
-  EXPECT_DOUBLE_EQ((*table)->Quality(0, 1, 0.75), 0.89);
+  const auto calibration = Read(kGood);
+  ASSERT_TRUE(calibration.ok()) << calibration.status();
+  const std::shared_ptr<const CascadeTable>& table = calibration->cascades;
+  ASSERT_NE(table, nullptr);
+  EXPECT_EQ(table->num_pairs(), 1U);
+  EXPECT_FLOAT_EQ(table->Calibrated(0, 1), 2);
+  EXPECT_FLOAT_EQ(table->Calibrated(1, 1), 1);
+  EXPECT_DOUBLE_EQ(table->Quality(0, 1, 0), 0.7);
+  EXPECT_DOUBLE_EQ(table->Quality(0, 1, 0.25), 0.8);
+  EXPECT_DOUBLE_EQ(table->Quality(0, 1, 0.75), 0.89);
 }
 
 TEST(Calibration, WithoutFileOrPairsThereAreNoCascades) {
   const testing::TempFolder folder;
   const auto none = ReadCalibration(folder.path(), Served());
   ASSERT_TRUE(none.ok()) << none.status();
-  EXPECT_EQ(*none, nullptr);
+  EXPECT_EQ(none->cascades, nullptr);
+  EXPECT_LT(none->agreement.reference, 0);
   std::vector<ServedVariant> served = Served();
   served.resize(1);
-  EXPECT_EQ(*Read(kGood, served), nullptr);
+  EXPECT_EQ(Read(kGood, served)->cascades, nullptr);
 }
 
 // Scores that are vectors or classes cannot be compared by one map.
 TEST(Calibration, OnlyForVariantsWithOneScore) {
   std::vector<ServedVariant> served = Served();
   served[1].loaded.num_outputs = 2;
-  EXPECT_EQ(*Read(kGood, served), nullptr);
+  EXPECT_EQ(Read(kGood, served)->cascades, nullptr);
+}
+
+// Those of the variants whose file says it, when the reference is served.
+TEST(Calibration, HoldsTheAgreementWithTheReference) {
+  const std::string text = With("\"id\": \"quick\", \"ndcg10\": 0.7",
+                                "\"id\": \"quick\", \"kendall_tau\": 0.6, \"ndcg10\": 0.7");
+  const auto calibration = Read(text);
+  ASSERT_TRUE(calibration.ok()) << calibration.status();
+  const AgreementTable& agreement = calibration->agreement;
+  EXPECT_EQ(agreement.reference, 1);
+  EXPECT_DOUBLE_EQ(agreement.reference_quality, 0.9);
+  ASSERT_EQ(agreement.variants.size(), 2U);
+  ASSERT_TRUE(agreement.variants[0].has_value());
+  EXPECT_DOUBLE_EQ(agreement.variants[0]->kendall_tau, 0.6);
+  EXPECT_DOUBLE_EQ(agreement.variants[0]->quality, 0.7);
+  EXPECT_FALSE(agreement.variants[1].has_value());
+  std::vector<ServedVariant> served = Served();
+  served[1].id = "another";
+  EXPECT_LT(Read(text, served)->agreement.reference, 0);
 }
 
 TEST(Calibration, BadFilesAreRefusedInOneLine) {
@@ -83,6 +104,7 @@ TEST(Calibration, BadFilesAreRefusedInOneLine) {
       {With("\"version\": 1", "\"version\": 2"), "version"},
       {With("\"version\": 1,", "\"version\": 1, \"more\": 1,"), "more"},
       {With("\"ndcg10\": 0.9", "\"ndcg10\": 1.9"), "variants[0]"},
+      {With("\"ndcg10\": 0.9", "\"ndcg10\": 0.9, \"kendall_tau\": 2"), "variants[0].kendall_tau"},
       {With("[[-5, -5], [5, 5]]", "[[5, -5], [-5, 5]]"), "variants[0].knots: expected 2 to 1024"},
       {With("[[-5, -5], [5, 5]]", "[[-5, 5], [5, -5]]"), "values never falling"},
       {With("[[-5, -5], [5, 5]]", "[[-5, -5]]"), "variants[0].knots"},

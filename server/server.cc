@@ -57,7 +57,7 @@ RecorderOptions RecorderOptionsOf(const LoadedFamily& family) {
 }
 
 RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& limits,
-                              std::shared_ptr<const CascadeTable> cascade) {
+                              const FamilyCalibration& calibration) {
   RankerOptions options;
   options.policy = config.policy;
   options.limits = limits;
@@ -66,7 +66,9 @@ RankerOptions RankerOptionsOf(const ServerConfig& config, const BatchLimits& lim
   options.max_queued_tokens = config.max_queued_tokens;
   options.reply_margin = config.reply_margin;
   options.safety = config.safety;
-  options.cascade = std::move(cascade);
+  options.cascade = calibration.cascades;
+  options.live_quality.share = config.live_quality_share;
+  options.live_quality.expected = calibration.agreement;
   return options;
 }
 
@@ -126,7 +128,7 @@ class RunningServer final : public Server {
       backends.push_back(std::move(family_.backend));
       TAILOR_ASSIGN_OR_RETURN(
           ranker_,
-          Ranker::Create(RankerOptionsOf(config_, limits, family_.cascade), family_.tokenizer,
+          Ranker::Create(RankerOptionsOf(config_, limits, family_.calibration), family_.tokenizer,
                          std::move(family_.variants), std::move(backends), &recorder_, clock_));
     }
     TAILOR_ASSIGN_OR_RETURN(grpc_,
@@ -222,7 +224,9 @@ class RunningServer final : public Server {
          {"pinned_to", facts_.cores},
          {"policy", facts_.policy},
          // Pairs of variants that calibration.json has; without the file there are none.
-         {"cascades", family_.cascade == nullptr ? size_t{0} : family_.cascade->num_pairs()},
+         {"cascades", family_.calibration.cascades == nullptr
+                          ? size_t{0}
+                          : family_.calibration.cascades->num_pairs()},
          {"grpc_port", grpc_port()},
          {"http_port", http_port()}});
   }

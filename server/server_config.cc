@@ -64,6 +64,10 @@ std::vector<ConfigOption> MakeOptions() {
        "Predicted times are multiplied by at least this before they meet a deadline; by more when "
        "3 % of the recent batches took longer.",
        0.5, 10},
+      {"live-quality-share", U::kNumber, &C::live_quality_share,
+       "Share of the Rank answers that the best variant scores again in idle time; how far the "
+       "orders agree moves the qualities that choices count with. 0 switches it off.",
+       0, 1},
       {"cost-file", U::kPath, &C::cost_file,
        "File that keeps the measured costs of the variants between runs; they steady the next "
        "warm-up. One of another host, version or set of cores is ignored. Empty: none."},

@@ -36,6 +36,7 @@ struct ServerConfig {
   Duration default_budget = std::chrono::milliseconds(100);
   Duration reply_margin = std::chrono::milliseconds(1);
   double safety = 1.1;
+  double live_quality_share = 0.01;
   std::string cost_file;
 
   int max_documents = 1000;

@@ -66,16 +66,14 @@ absl::Status Verify(const ModelPackage& package, const Tokenizer& tokenizer,
   return ToStatus(check);
 }
 
-// Null for a family without calibration, which is served by single variants; so is one whose file
+// Empty for a family without calibration, which is served by single variants; so is one whose file
 // is wrong.
-std::shared_ptr<const CascadeTable> LoadCascade(const std::filesystem::path& family,
-                                                std::span<const ServedVariant> variants) {
-  absl::StatusOr<std::shared_ptr<const CascadeTable>> table = ReadCalibration(family, variants);
-  if (!table.ok()) {
-    Log(LogLevel::kError, "no cascades", {{"problem", std::string(table.status().message())}});
-    return nullptr;
-  }
-  return *std::move(table);
+FamilyCalibration LoadCalibration(const std::filesystem::path& family,
+                                  std::span<const ServedVariant> variants) {
+  absl::StatusOr<FamilyCalibration> calibration = ReadCalibration(family, variants);
+  if (calibration.ok()) return *std::move(calibration);
+  Log(LogLevel::kError, "no cascades", {{"problem", std::string(calibration.status().message())}});
+  return {};
 }
 
 }  // namespace
@@ -109,7 +107,7 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
     }
     family.variants.push_back(Describe(package, *std::move(loaded)));
   }
-  family.cascade = LoadCascade(folder.path, family.variants);
+  family.calibration = LoadCalibration(folder.path, family.variants);
   return family;
 }
 

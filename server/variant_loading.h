@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/api/backend.h"
+#include "server/calibration_file.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/server_facts.h"
 #include "server/server_config.h"
@@ -22,8 +23,8 @@ struct LoadedFamily {
   std::shared_ptr<const Tokenizer> tokenizer;  // null when no variant is left
   std::vector<ServedVariant> variants;
   std::unique_ptr<Backend> backend;
-  std::vector<RefusedVariant> refused;          // each was logged in one line
-  std::shared_ptr<const CascadeTable> cascade;  // null: none, the log has the reason
+  std::vector<RefusedVariant> refused;  // each was logged in one line
+  FamilyCalibration calibration;        // empty: none, the log has the reason
 };
 
 // Fails when the folder cannot be read or the backend cannot be had; a variant that cannot be

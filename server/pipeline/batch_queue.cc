@@ -89,6 +89,9 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
                 .total = pending->encoded.work,
                 .waiting = pending->encoded.work,
                 .lengths = pending->encoded.lengths};
+  if (options_.live_quality != nullptr) {
+    options_.live_quality->OnArrival(ToSeconds(item.entry.deadline - now));
+  }
   item.entry.assigned = selector_->OnArrival(item.entry, variants, now);
   idle_until_.reset();
   CountWaiting(request.priority, 1, item.entry.waiting, 1);
@@ -208,6 +211,7 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, Tim
   }
   idle_until_ = batch.selection.wait_until;
   if (!refinements_.empty()) CutSecondPass(variants, now, &batch);
+  if (batch.selection.variant < 0) CutReview(variants, now, safety, &batch);
   if (batch.selection.variant >= 0) {
     busy_until_[static_cast<size_t>(worker)] = now + FromSeconds(batch.selection.predicted_seconds);
   }
@@ -257,8 +261,8 @@ void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint
     // The selector waits for something: an answer must not.
     refinements_.TakeAll(&batch->complete);
   } else if (batch->selection.variant < 0) {
-    if (std::optional<RefinementBatch> next =
-            refinements_.Cut(kSecondPassShare * usual_gap_, safety, variants, now, &batch->complete)) {
+    if (std::optional<RefinementBatch> next = refinements_.Cut(
+            kSecondPassShare * usual_gap_, safety, variants, now, &batch->complete)) {
       const Refinement& refinement = next->pending->refinement;
       const auto first = refinement.order.begin() + next->first;
       TakenRows taken{.pending = next->pending, .rows = next->rows};
@@ -276,6 +280,27 @@ void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint
   for (size_t i = before; i < batch->complete.size(); ++i) {
     batch->complete[i]->place = PendingRequest::Place::kEnded;
   }
+}
+
+bool BatchQueue::MayReview() const {
+  return options_.live_quality != nullptr && items_.empty() && refinements_.empty() &&
+         tokenizing_.requests == 0 && options_.live_quality->HasWork();
+}
+
+void BatchQueue::CutReview(std::span<const VariantState> variants, TimePoint now, double safety,
+                           CutBatch* batch) {
+  if (!MayReview()) return;
+  const double silence = ToSeconds(now - last_push_);
+  ReviewCut cut = options_.live_quality->Cut(
+      {.gap = std::max(usual_gap_, silence), .safety = safety}, variants);
+  // A time that was rounded down would come too early.
+  constexpr Duration kRounding = std::chrono::microseconds(1);
+  review_at_ = std::max(last_push_ + FromSeconds(cut.needed_gap), now) + kRounding;
+  if (!cut.batch) return;
+  batch->selection.variant = cut.batch->review->best;
+  batch->selection.predicted_seconds = cut.batch->seconds;
+  batch->work = cut.batch->work;
+  batch->review = *std::move(cut.batch);
 }
 
 void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
@@ -378,8 +403,8 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
     outcome.completed_work.Add(pending.encoded.work);
     if (pending.request.deadline - options_.reply_margin < now) ++outcome.late;
   }
-  // Of its own batches alone: it did not choose a second pass.
-  if (ok && !batch.is_second_pass) selector_->OnBatchDone(outcome, now);
+  // Of its own batches alone: it did not choose a second pass or a review.
+  if (ok && !batch.is_second_pass && !batch.review) selector_->OnBatchDone(outcome, now);
   return ended;
 }
 
@@ -387,7 +412,13 @@ bool BatchQueue::WaitForWork(const Clock& clock) {
   const MutexLock lock(&mutex_);
   while (!stopped_) {
     if (items_.empty() && refinements_.empty()) {
-      changed_.Wait(&mutex_);
+      if (!MayReview()) {
+        changed_.Wait(&mutex_);
+        continue;
+      }
+      const Duration left = review_at_ - clock.Now();
+      if (left <= Duration::zero()) break;
+      changed_.WaitFor(&mutex_, left);
       continue;
     }
     if (items_.empty() || !idle_until_) break;
@@ -400,7 +431,8 @@ bool BatchQueue::WaitForWork(const Clock& clock) {
 
 std::optional<TimePoint> BatchQueue::IdleUntil() const {
   const MutexLock lock(&mutex_);
-  return items_.empty() ? std::nullopt : idle_until_;
+  if (items_.empty()) return MayReview() ? std::optional(review_at_) : std::nullopt;
+  return idle_until_;
 }
 
 std::vector<PendingPtr> BatchQueue::Stop() {

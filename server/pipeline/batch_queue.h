@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "server/pipeline/live_quality.h"
 #include "server/pipeline/pending_request.h"
 #include "server/pipeline/refinement.h"
 #include "server/pipeline/selector.h"
@@ -79,6 +80,7 @@ struct CutBatch {
   std::vector<PendingPtr> hopeless;  // given up by the selector: the caller answers them
   std::vector<PendingPtr> complete;  // no time for a second pass: the caller answers them
   bool is_second_pass = false;
+  std::optional<ReviewBatch> review;  // nobody waits for this batch; `taken` is empty
   BatchStart start = BatchStart::kBusy;
 };
 
@@ -89,6 +91,7 @@ struct QueueOptions {
   Duration reply_margin{};
   std::vector<int> num_outputs;           // of a row, one a variant
   const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
+  LiveQuality* live_quality = nullptr;    // outlives the queue; null: no reviews
 };
 
 // Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
@@ -111,7 +114,8 @@ class BatchQueue {
   bool Cancel(const PendingPtr& pending);
 
   // The next batch for a free worker: drops the dead, lets the selector choose, takes the rows.
-  // When nothing waits for its first pass: a batch of a second one.
+  // When nothing waits for its first pass: a batch of a second one. When nothing waits at all and
+  // nothing is being tokenised: one of a review.
   CutBatch Cut(int worker, std::span<const VariantState> variants, TimePoint now);
 
   // The worker is free; counts the rows as done and the time as theirs. Returns the requests that
@@ -137,7 +141,7 @@ class BatchQueue {
   static constexpr size_t kMaxRefinements = 64;
   // Of the usual time between two requests: how long a batch of a second pass may be. Whoever comes
   // while it runs has to wait, and the more come, the shorter that must be.
-  static constexpr double kSecondPassShare = 0.1;
+  static constexpr double kSecondPassShare = LiveQuality::kGapShare;
   static constexpr double kGapWeight = 1.0 / 16;
   // After a pause of this length a batch is a cold start.
   static constexpr Duration kColdPause = std::chrono::milliseconds(5);
@@ -168,6 +172,10 @@ class BatchQueue {
                    TimePoint now, Selection* selection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CutSecondPass(std::span<const VariantState> variants, TimePoint now, CutBatch* batch)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CutReview(std::span<const VariantState> variants, TimePoint now, double safety,
+                 CutBatch* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Nobody waits, and nobody is about to.
+  bool MayReview() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True when the request is done.
   bool CompleteRows(const TakenRows& rows, bool is_second_pass, bool ok)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -198,6 +206,7 @@ class BatchQueue {
   std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
   std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> idle_until_ ABSL_GUARDED_BY(mutex_);
+  TimePoint review_at_ ABSL_GUARDED_BY(mutex_);  // not before, unless something arrives
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

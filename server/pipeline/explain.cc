@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -100,7 +101,9 @@ class Explainer {
     const std::string& id = context_.served[static_cast<size_t>(variant)].id;
     if (!state.is_available) return "quarantined after repeated failures";
     if (!query_.variant.empty() && query_.variant != id) return "another variant is pinned";
-    if (state.quality.value_or(0) < query_.min_quality) return "below the minimum quality";
+    const std::optional<Quality>& evaluated = context_.served[static_cast<size_t>(variant)].quality;
+    if ((evaluated ? evaluated->ndcg10 : 0) < query_.min_quality)
+      return "below the minimum quality";
     if (!Contains(demand_.admissible, variant)) {
       return state.quality ? "not what the policy runs" : "its quality is unknown: by pin only";
     }

@@ -13,6 +13,7 @@
 #include "server/pipeline/admission.h"
 #include "server/pipeline/batch_queue.h"
 #include "server/pipeline/explain.h"
+#include "server/pipeline/live_quality.h"
 #include "server/pipeline/refusal.h"
 #include "server/pipeline/stepped_ranker.h"
 #include "server/pipeline/tokenize_pool.h"
@@ -54,6 +55,13 @@ std::vector<int> NumOutputsOf(const std::vector<ServedVariant>& variants) {
 // The baselines are what their papers say, and those chose one variant a request.
 const CascadeTable* CascadeOf(const RankerOptions& options) {
   return options.policy == "tailored" ? options.cascade.get() : nullptr;
+}
+
+std::unique_ptr<LiveQuality> LiveQualityOf(const RankerOptions& options, const BatchLimits& limits,
+                                           std::span<const ServedVariant> served,
+                                           Recorder* recorder) {
+  if (options.live_quality.share <= 0) return nullptr;
+  return std::make_unique<LiveQuality>(options.live_quality, limits, served, recorder);
 }
 
 size_t NumBytes(const Request& request) {
@@ -126,14 +134,16 @@ class Pipeline final : public SteppedRanker {
         clock_(input.clock),
         selector_(std::move(selector)),
         admission_(options_, limits_, served_),
-        variants_(served_, recorder_),
+        live_quality_(LiveQualityOf(options_, limits_, served_, recorder_)),
+        variants_(served_, recorder_, options_.live_quality),
         queue_(std::make_shared<BatchQueue>(
             QueueOptions{.limits = limits_,
                          .num_workers = static_cast<int>(input.backends.size()),
                          .safety = options_.safety,
                          .reply_margin = options_.reply_margin,
                          .num_outputs = NumOutputsOf(served_),
-                         .cascade = CascadeOf(options_)},
+                         .cascade = CascadeOf(options_),
+                         .live_quality = live_quality_.get()},
             selector_.get(), recorder_)),
         choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
         has_threads_(input.has_threads) {
@@ -142,6 +152,7 @@ class Pipeline final : public SteppedRanker {
                               .variants = &variants_,
                               .decisions = &decisions_,
                               .cascade = CascadeOf(options_),
+                              .live_quality = live_quality_.get(),
                               .recorder = recorder_,
                               .clock = clock_};
     for (std::unique_ptr<Backend>& backend : input.backends) {
@@ -409,6 +420,7 @@ class Pipeline final : public SteppedRanker {
   const Clock* const clock_;
   const std::unique_ptr<Selector> selector_;
   const Admission admission_;
+  const std::unique_ptr<LiveQuality> live_quality_;  // null: no reviews
   mutable VariantTable variants_;
   DecisionLog decisions_;
   const std::shared_ptr<BatchQueue> queue_;

@@ -14,6 +14,7 @@
 #include "engine/api/backend.h"
 #include "server/pipeline/request.h"
 #include "server/pipeline/status_report.h"
+#include "server/telemetry/quality_window.h"
 #include "server/telemetry/recorder.h"
 #include "server/text/tokenizer.h"
 
@@ -36,6 +37,13 @@ struct ServedVariant {
   std::optional<CostCoefficients> prior;  // what an earlier run knew; see cost_prior.h
 };
 
+// See live_quality.h.
+struct LiveQualityOptions {
+  double share = 0;         // of the Rank answers that are scored again in idle time; 0: none
+  uint64_t seed = 1;        // of the sample
+  AgreementTable expected;  // moves the qualities; without it agreement is measured only
+};
+
 struct RankerOptions {
   std::string policy = "tailored";  // or "fixed:ID"
   BatchLimits limits;
@@ -48,6 +56,7 @@ struct RankerOptions {
   double safety = 1.1;
   // Null: no cascades. Only the policy `tailored` has them; its indices are those of the variants.
   std::shared_ptr<const CascadeTable> cascade;
+  LiveQualityOptions live_quality;
 };
 
 // Cancels one request; safe to call at any time from any thread, also after the answer.

@@ -79,7 +79,10 @@ class Simulation {
 
   static RankerOptions OptionsOf(bool has_cascades) {
     RankerOptions options;
-    if (has_cascades) options.cascade = Cascades();
+    if (has_cascades) {
+      options.cascade = Cascades();
+      options.live_quality.share = 0.5;
+    }
     options.max_queued_requests = 40;
     options.max_queued_tokens = 20000;
     options.limits = {.max_tokens = 1024, .max_sequences = 32, .max_sequence_tokens = 128};
@@ -216,7 +219,7 @@ TEST_P(SimulationTest, KeepsItsPromises) {
   EXPECT_GT(simulation.answered(), 200);
 }
 
-TEST_P(SimulationTest, KeepsItsPromisesWithCascades) {
+TEST_P(SimulationTest, KeepsItsPromisesWithCascadesAndReviews) {
   Simulation simulation(static_cast<uint64_t>(GetParam()), /*has_cascades=*/true);
   simulation.Run(500);
   EXPECT_GT(simulation.answered(), 100);

@@ -22,6 +22,7 @@ std::vector<FakeVariant> Family() {
 std::unique_ptr<Ranker> MakeRanker(Recorder* recorder, const Clock* clock, int num_workers) {
   RankerOptions options;
   options.tokenizer_threads = 2;
+  options.live_quality.share = 0.5;
   std::vector<FakeCost> costs;
   for (const FakeVariant& variant : Family()) costs.push_back(variant.cost);
   std::vector<std::unique_ptr<Backend>> backends;

@@ -13,6 +13,17 @@ namespace {
 // The length whose cost decides the ladder: a usual pair.
 constexpr int64_t kLadderTokens = 128;
 
+std::vector<EvaluatedQuality> Evaluated(std::span<const ServedVariant> served) {
+  std::vector<EvaluatedQuality> evaluated(served.size());
+  for (size_t i = 0; i < served.size(); ++i) {
+    if (!served[i].quality) continue;
+    const Quality& quality = *served[i].quality;
+    evaluated[i] = {.value = quality.ndcg10,
+                    .half_width = std::max(0.0, (quality.ci_high - quality.ci_low) / 2)};
+  }
+  return evaluated;
+}
+
 WorkShape OneSequence(int64_t tokens) {
   WorkShape work;
   work.Add(tokens);
@@ -21,11 +32,26 @@ WorkShape OneSequence(int64_t tokens) {
 
 }  // namespace
 
-VariantTable::VariantTable(std::span<const ServedVariant> served, Recorder* recorder)
-    : served_(served), recorder_(recorder), rows_(served.size()), window_(recorder) {
-  for (size_t i = 0; i < served.size(); ++i) {
-    rows_[i].state.is_available = false;
-    if (served[i].quality) rows_[i].state.quality = served[i].quality->ndcg10;
+VariantTable::VariantTable(std::span<const ServedVariant> served, Recorder* recorder,
+                           const LiveQualityOptions& live_quality)
+    : served_(served),
+      recorder_(recorder),
+      rows_(served.size()),
+      window_(recorder),
+      qualities_(recorder, Evaluated(served),
+                 live_quality.share > 0 ? live_quality.expected : AgreementTable()) {
+  const MutexLock lock(&mutex_);
+  for (Row& row : rows_) row.state.is_available = false;
+  UpdateQualities(TimePoint());
+}
+
+void VariantTable::UpdateQualities(TimePoint now) {
+  qualities_read_ = now;
+  qualities_.Update();
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    const int variant = static_cast<int>(i);
+    rows_[i].state.quality = qualities_.Quality(variant);
+    recorder_->SetVariantQuality(variant, rows_[i].state.quality.value_or(0));
   }
 }
 
@@ -61,6 +87,7 @@ std::vector<VariantState> VariantTable::States(TimePoint now) {
   states.reserve(served_.size());
   const MutexLock lock(&mutex_);
   window_.Update(now);
+  if (now - qualities_read_ >= kQualityPeriod) UpdateQualities(now);
   for (size_t i = 0; i < rows_.size(); ++i) {
     TryAgain(static_cast<int>(i), now);
     rows_[i].state.cost.ratio = window_.Ratio(static_cast<int>(i), now);
@@ -108,11 +135,12 @@ void VariantTable::TryAgain(int variant, TimePoint now) {
 std::vector<bool> VariantTable::OnLadder(TimePoint now) {
   std::vector<LadderEntry> entries;
   const std::vector<VariantState> states = States(now);
+  const std::vector<EvaluatedQuality> evaluated = Evaluated(served_);
   for (size_t i = 0; i < states.size(); ++i) {
     // As fitted: the ladder is a property of the family, not of the moment.
     entries.push_back({.id = served_[i].id,
                        .cost = ModeledSeconds(states[i].cost, OneSequence(kLadderTokens)),
-                       .quality = states[i].is_available ? states[i].quality : std::nullopt});
+                       .quality = states[i].is_available ? evaluated[i].value : std::nullopt});
   }
   return tailor::OnLadder(entries);
 }

@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/selector.h"
+#include "server/telemetry/quality_window.h"
 #include "server/telemetry/recorder.h"
 #include "server/telemetry/window.h"
 
@@ -25,16 +26,20 @@ class VariantTable {
   static constexpr int kMaxFailures = 3;
   static constexpr Duration kFirstRest = std::chrono::seconds(10);
   static constexpr Duration kLongestRest = std::chrono::minutes(10);
+  // Reviews are rare, and reading what they found takes time.
+  static constexpr Duration kQualityPeriod = std::chrono::milliseconds(100);
 
   // `served` and `recorder` outlive it. Nothing is available until SetCost.
-  VariantTable(std::span<const ServedVariant> served, Recorder* recorder);
+  VariantTable(std::span<const ServedVariant> served, Recorder* recorder,
+               const LiveQualityOptions& live_quality);
 
   void SetCost(int variant, const CostCoefficients& fitted, TimePoint now);
   // It did not even get through the warm-up of some worker: it stays unavailable.
   void SetBroken(int variant);
 
-  // Reads the recorder, so that the ratios are those of what it has seen until now. A variant whose
-  // rest is over is available again.
+  // Reads the recorder, so that the ratios are those of what it has seen until now, and qualities
+  // of what it had seen at most kQualityPeriod ago. A variant whose rest is over is available
+  // again.
   std::vector<VariantState> States(TimePoint now);
 
   // How a batch ended.
@@ -55,6 +60,7 @@ class VariantTable {
   void Quarantine(int variant, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The end of its rest, if that has come.
   void TryAgain(int variant, TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateQualities(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowPrediction(int variant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::span<const ServedVariant> served_;
@@ -62,6 +68,8 @@ class VariantTable {
   Mutex mutex_;
   std::vector<Row> rows_ ABSL_GUARDED_BY(mutex_);
   CostWindow window_ ABSL_GUARDED_BY(mutex_);
+  QualityWindow qualities_ ABSL_GUARDED_BY(mutex_);
+  TimePoint qualities_read_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tailor

@@ -2,7 +2,6 @@
 #include "server/pipeline/worker.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -10,8 +9,8 @@
 
 #include "base/log.h"
 #include "base/thread.h"
-#include "server/pipeline/activation.h"
 #include "server/pipeline/cost_prior.h"
+#include "server/pipeline/rank_order.h"
 #include "server/pipeline/refusal.h"
 
 namespace tailor {
@@ -36,18 +35,11 @@ absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState
                      "every variant that could answer has failed repeatedly");
 }
 
-// One a text. Those of a sigmoid are the logits: the order is the same, and without the ties of
-// saturated scores.
-std::vector<float> SortKeys(const Answer& answer, const Request& request, const TaskSpec& task) {
-  const bool is_softmax = task.activation == OutputActivation::kSoftmax && !request.order_by_logit;
-  const auto width = static_cast<size_t>(answer.num_outputs);
-  std::vector<float> keys(request.texts.size());
-  for (size_t row = 0; row < keys.size(); ++row) {
-    const auto logits = std::span<const float>(answer.outputs).subspan(row * width, width);
-    keys[row] =
-        is_softmax ? ActivatedScore(logits, task) : logits[static_cast<size_t>(task.score_index)];
-  }
-  return keys;
+// Of all texts, by their first or only pass. Before the answer is complete.
+std::vector<int32_t> OrderOf(const PendingRequest& pending, const ServedVariant& variant) {
+  if (!pending.refinement.order.empty()) return pending.refinement.order;
+  return RankOrder(pending.answer.outputs, pending.answer.num_outputs, variant.task,
+                   pending.request.order_by_logit);
 }
 
 }  // namespace
@@ -62,12 +54,8 @@ Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant,
   if (request.kind != RequestKind::kRank) return answer;
   if (cascade != nullptr) MergePasses(*pending, *cascade, &answer);
   if (answer.order.empty()) {
-    const std::vector<float> scores = SortKeys(answer, request, variant.task);
-    answer.order.resize(request.texts.size());
-    std::iota(answer.order.begin(), answer.order.end(), 0);
-    std::stable_sort(answer.order.begin(), answer.order.end(), [&](int32_t a, int32_t b) {
-      return scores[static_cast<size_t>(a)] > scores[static_cast<size_t>(b)];
-    });
+    answer.order =
+        RankOrder(answer.outputs, answer.num_outputs, variant.task, request.order_by_logit);
   }
   if (request.top_n > 0 && static_cast<size_t>(request.top_n) < answer.order.size()) {
     answer.order.resize(static_cast<size_t>(request.top_n));
@@ -134,9 +122,13 @@ bool Worker::RunOne() {
     return !batch.expired.empty() || !batch.hopeless.empty() || !batch.complete.empty();
   }
   RecordBindings(batch);
-  const BatchRun run = Run(batch, now);
+  const BatchRun run = batch.review ? RunReview(batch, now) : Run(batch, now);
   Record(batch, run, variants[static_cast<size_t>(batch.selection.variant)].cost);
-  AnswerCallers(batch, run);
+  if (batch.review) {
+    CompleteReview(batch, run);
+  } else {
+    AnswerCallers(batch, run);
+  }
   return true;
 }
 
@@ -147,7 +139,13 @@ void Worker::AnswerOne(const PendingPtr& pending) {
     return pending->Finish(PastDeadline());
   }
   const ServedVariant& variant = parts_.served[static_cast<size_t>(pending->answer.variant)];
+  const bool is_sampled =
+      parts_.live_quality != nullptr && parts_.live_quality->IsSampled(*pending);
+  const std::vector<int32_t> order =
+      is_sampled ? OrderOf(*pending, variant) : std::vector<int32_t>();
   pending->Finish(CompleteAnswer(pending.get(), variant, parts_.cascade));
+  // The caller does not wait for this.
+  if (is_sampled) parts_.live_quality->Keep(*pending, order);
 }
 
 void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> variants) {
@@ -215,10 +213,7 @@ void Worker::Unpack(const CutBatch& batch) {
 }
 
 Worker::BatchRun Worker::Run(const CutBatch& batch, TimePoint cut_at) {
-  const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
   Pack(batch);
-  outputs_.resize(static_cast<size_t>(batch.work.rows) *
-                  static_cast<size_t>(variant.loaded.num_outputs));
   const uint64_t decision =
       parts_.decisions->Add({.at = cut_at,
                              .variant = batch.selection.variant,
@@ -227,16 +222,38 @@ Worker::BatchRun Worker::Run(const CutBatch& batch, TimePoint cut_at) {
                              .pairs = static_cast<int>(batch.work.rows),
                              .tokens = static_cast<int>(batch.work.tokens),
                              .predicted = FromSeconds(batch.selection.predicted_seconds)});
+  BatchRun run = RunEngine(batch, cut_at);
+  if (!run.status.ok()) return run;
+  parts_.decisions->SetActual(decision, run.engine_time);
+  Unpack(batch);
+  return run;
+}
+
+Worker::BatchRun Worker::RunReview(const CutBatch& batch, TimePoint cut_at) {
+  const Review& review = *batch.review->review;
+  batch_.Clear();
+  size_t token = review.tokens_done;
+  for (int i = 0; i < batch.review->rows; ++i) {
+    const auto row = static_cast<size_t>(review.rows_done + i);
+    const auto length = static_cast<size_t>(review.encoded.lengths[row]);
+    batch_.Append(std::span(review.encoded.ids).subspan(token, length),
+                  std::span(review.encoded.types).subspan(token, length));
+    token += length;
+  }
+  return RunEngine(batch, cut_at);
+}
+
+Worker::BatchRun Worker::RunEngine(const CutBatch& batch, TimePoint cut_at) {
+  const ServedVariant& variant = parts_.served[static_cast<size_t>(batch.selection.variant)];
+  outputs_.resize(static_cast<size_t>(batch.work.rows) *
+                  static_cast<size_t>(variant.loaded.num_outputs));
   Cut cut = variant.loaded.cut;
   cut.sub_network = batch.selection.sub_network;
   const TimePoint start = parts_.clock->Now();
   BatchRun run{.status = backend_->Run(cut, batch_, outputs_),
                .batch_time = start - cut_at,
                .engine_time = parts_.clock->Now() - start};
-  if (run.status.ok()) {
-    parts_.decisions->SetActual(decision, run.engine_time);
-    Unpack(batch);
-  } else {
+  if (!run.status.ok()) {
     Log(LogLevel::kError, "batch failed",
         {{"variant", variant.id}, {"problem", std::string(run.status.message())}});
   }
@@ -252,8 +269,15 @@ void Worker::Record(const CutBatch& batch, const BatchRun& run, const CostCoeffi
                                 .predicted_seconds = batch.selection.predicted_seconds,
                                 .modeled_seconds = ModeledSeconds(cost, batch.work),
                                 .start = batch.start,
-                                .failed = !run.status.ok()});
+                                .failed = !run.status.ok(),
+                                .is_review = batch.review.has_value()});
   parts_.variants->OnBatch(batch.selection.variant, run.status.ok(), parts_.clock->Now());
+}
+
+void Worker::CompleteReview(const CutBatch& batch, const BatchRun& run) {
+  const bool ok = run.status.ok();
+  parts_.live_quality->Complete(*batch.review, outputs_, ok);
+  parts_.queue->Complete(index_, batch, ok, run.engine_time, parts_.clock->Now());
 }
 
 void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {

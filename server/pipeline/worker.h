@@ -27,6 +27,7 @@ struct PipelineParts {
   VariantTable* variants = nullptr;
   DecisionLog* decisions = nullptr;
   const CascadeTable* cascade = nullptr;  // null: no cascades
+  LiveQuality* live_quality = nullptr;    // null: no reviews
   Recorder* recorder = nullptr;
   const Clock* clock = nullptr;
 };
@@ -62,9 +63,13 @@ class Worker {
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
   void RecordBindings(const CutBatch& batch);
   BatchRun Run(const CutBatch& batch, TimePoint cut_at);
+  BatchRun RunReview(const CutBatch& batch, TimePoint cut_at);
+  // Runs what batch_ holds.
+  BatchRun RunEngine(const CutBatch& batch, TimePoint cut_at);
   void Pack(const CutBatch& batch);
   void Unpack(const CutBatch& batch);
   void Record(const CutBatch& batch, const BatchRun& run, const CostCoefficients& cost);
+  void CompleteReview(const CutBatch& batch, const BatchRun& run);
   void AnswerCallers(const CutBatch& batch, const BatchRun& run);
 
   const int index_;

@@ -61,6 +61,15 @@ constexpr std::array<MetricInfo, kNumMetrics> kTable = {{
     {Metric::kVariantState, "tailor_variant_state", "1 for the state that the variant is in.", kG},
     {Metric::kVariantInfo, "tailor_variant_info", "1; what the variant is.", kG},
     {Metric::kVariantBytes, "tailor_variant_bytes", "Weights as the backend keeps them.", kG},
+    {Metric::kVariantQuality, "tailor_variant_quality",
+     "nDCG@10 that choices count with: as evaluated, moved by live agreement; 0 when unknown.", kG},
+    {Metric::kReviews, "tailor_reviews_total",
+     "Rank answers whose documents the best variant scored again in idle time.", kC},
+    {Metric::kReviewAgreement, "tailor_review_agreement_total",
+     "Their sum of: the same document first (top1); share of the first ten in common (top10); "
+     "share "
+     "of pairs in the same order, (1 + Kendall's tau) / 2 (kendall).",
+     kC},
     {Metric::kBatchSize, "tailor_batch_size", "Pairs in a batch.", kH, kSizes},
     {Metric::kBatchTokens, "tailor_batch_tokens", "Tokens in a batch.", kH, kTokenCounts},
     {Metric::kPairs, "tailor_pairs_total", "Pairs that ran.", kC},

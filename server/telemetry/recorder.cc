@@ -22,6 +22,7 @@ constexpr double kBudgetClassSeconds[] = {.005, .01, .02, .05, .1, .2};
 constexpr std::string_view kBudgetClasses[kNumBudgetClasses] = {"5",   "10",  "20", "50",
                                                                 "100", "200", "inf"};
 enum BudgetResult { kMet, kMissed, kShed };
+enum AgreementMeasure { kTop1, kTop10, kKendall };
 
 int BudgetClass(Duration budget) {
   int index = 0;
@@ -97,6 +98,7 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
   constexpr std::string_view kOutcomesOfCall[] = {"ok", "err"};
   constexpr std::string_view kResults[] = {"met", "missed", "shed"};
   constexpr std::string_view kConditions[] = {"loading", "ready", "quarantined"};
+  constexpr std::string_view kMeasures[] = {"top1", "top10", "kendall"};
   switch (metric) {
     case Metric::kRequests:
       return {Methods(), Outcomes()};
@@ -132,12 +134,17 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
     case Metric::kCostObserved:
     case Metric::kCostModeled:
     case Metric::kVariantBytes:
+    case Metric::kVariantQuality:
     case Metric::kBatchSize:
     case Metric::kBatchTokens:
     case Metric::kPairs:
     case Metric::kTokens:
     case Metric::kEngineErrors:
       return {Variants(options)};
+    case Metric::kReviews:
+      return {Variants(options), Variants(options, "best")};
+    case Metric::kReviewAgreement:
+      return {Variants(options), Variants(options, "best"), One("measure", kMeasures)};
     case Metric::kPredictionError:
       return {One("start", kBatchStarts)};
     case Metric::kCancelled:
@@ -331,6 +338,9 @@ void Recorder::RecordBatch(const BatchObservation& batch) {
   Observe(Metric::kBatchTokens, {v}, static_cast<double>(batch.tokens));
   Count(Metric::kPairs, {v}, batch.pairs);
   Count(Metric::kTokens, {v}, static_cast<double>(batch.tokens));
+  // A few rows after a pause: what they take beyond the prediction says nothing about the batches
+  // that have deadlines.
+  if (batch.is_review) return;
   Observe(Metric::kPredictionRatio, {v}, batch.engine_seconds / batch.predicted_seconds);
   RecordPredictionError(batch.start, batch.engine_seconds, batch.predicted_seconds);
   // Both or none, or they would describe different batches.
@@ -349,6 +359,14 @@ void Recorder::RecordPredictionError(BatchStart start, double engine_seconds,
   Observe(Metric::kPredictionError, {static_cast<int>(start)}, engine_seconds / predicted_seconds);
 }
 
+void Recorder::RecordReview(const ReviewObservation& review) {
+  const int v = review.variant;
+  Count(Metric::kReviews, {v, review.best});
+  Count(Metric::kReviewAgreement, {v, review.best, kTop1}, review.top1);
+  Count(Metric::kReviewAgreement, {v, review.best, kTop10}, review.top10);
+  Count(Metric::kReviewAgreement, {v, review.best, kKendall}, (1 + review.kendall_tau) / 2);
+}
+
 void Recorder::SetQueue(int priority, int64_t requests, int64_t tokens) {
   Set(Metric::kQueueRequests, {priority}, static_cast<double>(requests));
   Set(Metric::kQueueTokens, {priority}, static_cast<double>(tokens));
@@ -362,6 +380,10 @@ void Recorder::SetVariantCondition(int variant, VariantCondition condition) {
   for (int i = 0; i < 3; ++i) {
     Set(Metric::kVariantState, {variant, i}, i == static_cast<int>(condition) ? 1 : 0);
   }
+}
+
+void Recorder::SetVariantQuality(int variant, double quality) {
+  Set(Metric::kVariantQuality, {variant}, quality);
 }
 
 void Recorder::SetHealth(bool ready, bool draining) {
@@ -378,6 +400,13 @@ CostTotals Recorder::Totals(int variant) const {
   totals.observed_seconds = shards_.Sum(Cell(Metric::kCostObserved, indices));
   totals.modeled_seconds = shards_.Sum(Cell(Metric::kCostModeled, indices));
   return totals;
+}
+
+ReviewTotals Recorder::Reviews(int variant, int best) const {
+  const int pair[] = {variant, best};
+  const int kendall[] = {variant, best, kKendall};
+  return {.reviews = shards_.Sum(Cell(Metric::kReviews, pair)),
+          .concordance = shards_.Sum(Cell(Metric::kReviewAgreement, kendall))};
 }
 
 void Recorder::AddPredictionErrors(BatchStart start, std::span<double> counts) const {

@@ -52,6 +52,7 @@ struct BatchObservation {
   double modeled_seconds = 0;    // as fitted at warm-up, without the correction
   BatchStart start = BatchStart::kBusy;
   bool failed = false;
+  bool is_review = false;  // nobody waited for it
 };
 
 // What has been seen of a variant since the start.
@@ -59,6 +60,21 @@ struct CostTotals {
   double batches = 0;
   double observed_seconds = 0;
   double modeled_seconds = 0;
+};
+
+// The order that a variant gave the documents of one answer, against that of the best variant.
+struct ReviewObservation {
+  int variant = 0;
+  int best = 0;
+  double top1 = 0;         // 1: the same document is first
+  double top10 = 0;        // share of the first ten, or of all, in common
+  double kendall_tau = 0;  // -1 to 1
+};
+
+// What has been seen of a pair of variants since the start.
+struct ReviewTotals {
+  double reviews = 0;
+  double concordance = 0;  // sum of (1 + tau) / 2
 };
 
 // Thread-safe; every call is a few relaxed additions. What is no finite number of at least zero is
@@ -97,13 +113,17 @@ class Recorder {
   // Part of RecordBatch; for what a warm-up learns of the predictions that it makes.
   void RecordPredictionError(BatchStart start, double engine_seconds, double predicted_seconds);
 
+  void RecordReview(const ReviewObservation& review);
+
   // State that is set, not counted.
   void SetQueue(int priority, int64_t requests, int64_t tokens);
   void SetPredicted(int variant, int length_bucket, double seconds);
   void SetVariantCondition(int variant, VariantCondition condition);
+  void SetVariantQuality(int variant, double quality);
   void SetHealth(bool ready, bool draining);
 
   CostTotals Totals(int variant) const;
+  ReviewTotals Reviews(int variant, int best) const;
   // Adds to `counts`, [buckets + 1], the number of batches in each bucket of kPredictionError.
   void AddPredictionErrors(BatchStart start, std::span<double> counts) const;
 

@@ -148,6 +148,24 @@ TEST(Recorder, VariantStateIsOneHot) {
   EXPECT_THAT(text, HasSubstr("tailor_variant_state{variant=\"small\",state=\"loading\"} 1"));
 }
 
+TEST(Recorder, SumsReviewsByPair) {
+  Recorder recorder(TwoVariants());
+  recorder.RecordReview({.variant = 1, .best = 0, .top1 = 1, .top10 = 0.5, .kendall_tau = 0.5});
+  recorder.RecordReview({.variant = 1, .best = 0, .top1 = 0, .top10 = 0.75, .kendall_tau = -1});
+  EXPECT_EQ(recorder.Reviews(1, 0).reviews, 2);
+  EXPECT_DOUBLE_EQ(recorder.Reviews(1, 0).concordance, 0.75);
+  EXPECT_EQ(recorder.Reviews(0, 1).reviews, 0);
+  const std::string text = RenderMetrics(recorder);
+  EXPECT_THAT(text, HasSubstr("tailor_reviews_total{variant=\"small\",best=\"large\"} 2"));
+  const std::string pair =
+      "tailor_review_agreement_total{variant=\"small\",best=\"large\",measure=";
+  EXPECT_THAT(text, HasSubstr(pair + "\"top1\"} 1"));
+  EXPECT_THAT(text, HasSubstr(pair + "\"top10\"} 1.25"));
+  EXPECT_THAT(text, HasSubstr(pair + "\"kendall\"} 0.75"));
+  // Pairs that were never seen have no series.
+  EXPECT_THAT(text, Not(HasSubstr("tailor_reviews_total{variant=\"large\"")));
+}
+
 TEST(RenderMetrics, ShowsEveryMetricOfTheTable) {
   const Recorder recorder(TwoVariants());
   const std::string text = RenderMetrics(recorder);

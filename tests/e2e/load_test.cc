@@ -57,6 +57,22 @@ TEST_F(LoadTest, AFullQueueRefusesWithPushback) {
   EXPECT_TRUE(server.Rank(request, &response).ok());
 }
 
+// The worker's own thread scores the answers of "small" again while it has nothing else to do.
+TEST_F(LoadTest, AnIdleServerReviewsAnswers) {
+  ServerConfig config;
+  config.live_quality_share = 1;
+  TestServer server(folder_.path(), config);
+  v1::RankRequest request = RankRequestOf("a b", {"a", "b c", "d"});
+  request.mutable_options()->set_variant("small");
+  v1::RankResponse response;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(server.Rank(request, &response).ok());
+  const std::string pair = "variant=\"small\",best=\"large\"";
+  Await(&server, "tailor_reviews_total", pair, 3);
+  EXPECT_EQ(server.Metric("tailor_review_agreement_total", pair + ",measure=\"top10\""), 3);
+  EXPECT_EQ(server.Metric("tailor_variant_quality", "variant=\"small\""), 0.6);
+  EXPECT_EQ(server.Metric("tailor_variant_selected_total", "variant=\"large\""), 0);
+}
+
 TEST_F(LoadTest, ACallThatIsCancelledWhileItWaitsNeverRuns) {
   ServerConfig config;
   config.device = "reference";  // slow, so that the second call waits

@@ -43,7 +43,7 @@ absl::Status FakeBackend::Run(Cut cut, const Batch& batch, std::span<float> outp
     const float score = ScoreOf(std::span(batch.token_ids).subspan(begin, length));
     for (int k = 0; k < cost.num_outputs; ++k) {
       outputs[static_cast<size_t>(row) * static_cast<size_t>(cost.num_outputs) +
-              static_cast<size_t>(k)] = score + static_cast<float>(k);
+              static_cast<size_t>(k)] = cost.score_sign * (score + static_cast<float>(k));
     }
     record.second_tokens.push_back(length > 1 ? batch.token_ids[begin + 1] : -1);
   }

@@ -22,6 +22,7 @@ struct FakeCost {
   double per_square = 0;
   double per_row = 0;
   int num_outputs = 1;
+  float score_sign = 1;  // -1: the opposite order
 };
 
 // Run belongs to one thread; the rest may be called from any.
@@ -41,7 +42,8 @@ class FakeBackend final : public Backend {
   absl::StatusOr<LoadedCut> Load(const ModelPackage& package) override;
   absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) override;
 
-  // The score of a sequence, whatever the batch and the variant: output k of it is this plus k.
+  // The score of a sequence, whatever the batch and the variant: output k of it is this plus k,
+  // times the variant's sign.
   static float ScoreOf(std::span<const int32_t> ids);
 
   // Every Run takes this many times as long from now on.

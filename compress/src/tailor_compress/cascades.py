@@ -25,6 +25,7 @@ from tailor_compress.evaluation.cascade_alternatives import (
 )
 from tailor_compress.evaluation.cascade_plot import cascade_plot
 from tailor_compress.evaluation.engine_cost import COSTS
+from tailor_compress.evaluation.kendall import kendall_tau
 from tailor_compress.evaluation.report import QUALITY_SET
 from tailor_compress.evaluation.systems import Scores, Variant, family_variants
 from tailor_compress.export.files import write_replacing
@@ -81,6 +82,7 @@ def _content(cuts: Mapping[str, Cut], pairs: Sequence[Pair], data: dict[str, Any
             {
                 "id": id_,
                 "ndcg10": round(cuts[id_].quality, 4),
+                "kendall_tau": round(kendall_tau(cuts[id_].scores, reference.scores), 4),
                 "knots": calibration(cuts[id_].scores, reference.scores),
             }
             for id_ in [*used, *singles]

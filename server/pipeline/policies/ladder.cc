@@ -40,9 +40,11 @@ bool Ladder::UpdateCandidates(std::span<const VariantState> variants, bool all,
     const VariantState& state = variants[i];
     const double ratio = state.is_available && state.quality ? state.cost.ratio : -1;
     Candidate& candidate = candidates_[i];
-    if (!all && !HasMoved(ratio, candidate.ratio, 0.02)) continue;
+    const double quality = state.quality.value_or(0);
+    const bool is_same = quality == candidate.quality && !HasMoved(ratio, candidate.ratio, 0.02);
+    if (!all && is_same) continue;
     candidate = {.ratio = ratio,
-                 .quality = state.quality.value_or(0),
+                 .quality = quality,
                  .per_token = ratio < 0 ? 0 : PerToken(state.cost, limits)};
     any = true;
   }
