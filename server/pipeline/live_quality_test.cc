@@ -150,6 +150,12 @@ TEST_F(LiveQualityTest, EnoughReviewsMoveTheChoice) {
   EXPECT_EQ(Chosen(), kOther);
   const int quick[] = {kQuick};
   EXPECT_NEAR(harness.recorder().Value(Metric::kVariantQuality, quick), 0.78, 1e-9);
+  // What callers ask for and are told is what was evaluated.
+  const auto call =
+      harness.Submit({.documents = 10, .tokens = 25, .budget_ms = 30, .min_quality = 0.795});
+  harness.RunAll();
+  ASSERT_TRUE(call->result.ok()) << call->result.status();
+  EXPECT_EQ(call->result->variant, kQuick);
 }
 
 // Only the shards are told of reviews.

@@ -92,6 +92,7 @@ void TailoredPolicy::Describe(const QueueSnapshot& queue, std::span<const Varian
                                                 entry.waiting, queue.limits);
       }
     }
+    item.least = LeastSeconds(entry, item, variants, queue.limits);
     items_.push_back(item);
   }
   if (!is_new) return;
@@ -126,9 +127,19 @@ bool TailoredPolicy::IsLost(const QueueEntry& entry, const PricedItem& item,
   return cheapest < 0 || alone(cheapest) > item.left;
 }
 
-double TailoredPolicy::LeastSeconds(size_t index) const {
-  const PricedItem& item = items_[index];
-  return item.seconds >= 0 ? item.seconds : ladder_.corner(item.lowest).per_token * item.tokens;
+double TailoredPolicy::LeastSeconds(const QueueEntry& entry, const PricedItem& item,
+                                    std::span<const VariantState> variants,
+                                    const BatchLimits& limits) const {
+  if (item.seconds >= 0) return item.seconds;
+  const double lowest = ladder_.corner(item.lowest).per_token * item.tokens;
+  // What a request with a minimum quality admits may be no corner: its evaluated quality is above
+  // the minimum, its live one below that of a variant that costs no more.
+  const bool has_other = item.lowest > 0 && entry.cheapest >= 0 &&
+                         Contains(entry.admissible, entry.cheapest) &&
+                         variants[static_cast<size_t>(entry.cheapest)].is_available;
+  if (!has_other) return lowest;
+  const CostCoefficients& cost = variants[static_cast<size_t>(entry.cheapest)].cost;
+  return std::min(lowest, SharedSeconds(cost, entry.waiting, limits));
 }
 
 void TailoredPolicy::GiveUp(const QueueSnapshot& queue, std::span<const VariantState> variants,
@@ -140,15 +151,15 @@ void TailoredPolicy::GiveUp(const QueueSnapshot& queue, std::span<const VariantS
       given_up_[i] = true;
       continue;
     }
-    total += LeastSeconds(i);
+    total += items_[i].least;
     while (total > items_[i].left * queue.num_workers) {
       size_t victim = i;
       for (size_t j = 0; j <= i; ++j) {
         const QueueEntry& entry = queue.entries[j];
         if (given_up_[j] || entry.waiting.rows < entry.total.rows) continue;
         const QueueEntry& other = queue.entries[victim];
-        if (std::pair(-entry.priority, LeastSeconds(j)) >
-            std::pair(-other.priority, LeastSeconds(victim))) {
+        if (std::pair(-entry.priority, items_[j].least) >
+            std::pair(-other.priority, items_[victim].least)) {
           victim = j;
         }
       }
@@ -156,7 +167,7 @@ void TailoredPolicy::GiveUp(const QueueSnapshot& queue, std::span<const VariantS
       const bool has_begun = queue.entries[victim].waiting.rows < queue.entries[victim].total.rows;
       if (has_begun || given_up_[victim]) break;
       given_up_[victim] = true;
-      total -= LeastSeconds(victim);
+      total -= items_[victim].least;
     }
   }
   for (size_t i = 0; i < queue.entries.size(); ++i) {
@@ -201,7 +212,7 @@ TailoredPolicy::Draft TailoredPolicy::Fill(const Scene& scene, int variant, int 
   double latest = std::numeric_limits<double>::infinity();
   const auto pass_over = [&](size_t i) {
     if (given_up_[i]) return;
-    passed_over += LeastSeconds(i) / queue.num_workers;
+    passed_over += items_[i].least / queue.num_workers;
     const double slack = items_[i].left / queue.safety - passed_over;
     if (slack >= draft.seconds) latest = std::min(latest, slack);
   };

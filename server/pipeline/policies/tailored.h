@@ -67,7 +67,8 @@ class TailoredPolicy : public QualityPolicy {
   bool IsLost(const QueueEntry& entry, const PricedItem& item,
               std::span<const VariantState> variants, const BatchLimits& limits) const;
   // At the cheapest that the request admits.
-  double LeastSeconds(size_t index) const;
+  double LeastSeconds(const QueueEntry& entry, const PricedItem& item,
+                      std::span<const VariantState> variants, const BatchLimits& limits) const;
   TimePrice FindPrice(const PriceSearch& search, TimePoint now);
   int FirstLevel(const QueueEntry& entry) const;
   bool MayJoin(const QueueEntry& entry, size_t index, const Draft& draft,

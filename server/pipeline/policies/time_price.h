@@ -23,6 +23,7 @@ struct PricedItem {
   double left = 0;      // seconds until its deadline
   int lowest = 0;       // first corner that it admits
   double seconds = -1;  // of a request without a choice; below 0: it has one
+  double least = 0;     // seconds, by the quickest that it admits
 };
 
 // Requests that are expected.
