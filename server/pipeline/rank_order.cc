@@ -61,10 +61,10 @@ RankAgreement AgreementOf(std::span<const int32_t> first, std::span<const int32_
       if (places[static_cast<size_t>(first[i])] < places[static_cast<size_t>(first[j])]) ++same;
     }
   }
-  const auto pairs = static_cast<double>(count * (count - 1) / 2);
+  const size_t pairs = count * (count - 1) / 2;
   return {.top1 = first[0] == second[0] ? 1.0 : 0.0,
           .top10 = static_cast<double>(common) / static_cast<double>(top),
-          .kendall_tau = 2 * static_cast<double>(same) / pairs - 1};
+          .kendall_tau = 2 * static_cast<double>(same) / static_cast<double>(pairs) - 1};
 }
 
 }  // namespace tailor

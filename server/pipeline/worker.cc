@@ -233,9 +233,8 @@ Worker::BatchRun Worker::RunReview(const CutBatch& batch, TimePoint cut_at) {
   const Review& review = *batch.review->review;
   batch_.Clear();
   size_t token = review.tokens_done;
-  for (int i = 0; i < batch.review->rows; ++i) {
-    const auto row = static_cast<size_t>(review.rows_done + i);
-    const auto length = static_cast<size_t>(review.encoded.lengths[row]);
+  for (int row = review.rows_done; row < review.rows_done + batch.review->rows; ++row) {
+    const auto length = static_cast<size_t>(review.encoded.lengths[static_cast<size_t>(row)]);
     batch_.Append(std::span(review.encoded.ids).subspan(token, length),
                   std::span(review.encoded.types).subspan(token, length));
     token += length;
