@@ -21,6 +21,13 @@ constexpr double kLeastRetrySeconds = 0.001;
 
 double Share(int priority) { return kShares[std::clamp(priority, 0, kNumPriorities - 1)]; }
 
+// Why less is let in than predicted; empty when that is not so.
+std::string Caution(const QueueLoad& load) {
+  if (load.backstop_factor <= 1) return "";
+  return absl::StrFormat("; the queue stands, so that predictions count %.1f times",
+                         load.backstop_factor);
+}
+
 absl::Status Overloaded(double retry_seconds, absl::string_view message) {
   return MakeRefusal({.refusal = Refusal::kOverloaded,
                       .retry_after = FromSeconds(std::max(retry_seconds, kLeastRetrySeconds))},
@@ -54,7 +61,7 @@ double Admission::WaitSeconds(TimePoint deadline, int priority, const QueueLoad&
   double wait = load.busy_seconds;
   for (const auto& [other, item] : load.items) {
     if (key < other) break;
-    wait += Seconds(item.entry, limits_, load.num_workers, variants);
+    wait += load.backstop_factor * Seconds(item.entry, limits_, load.num_workers, variants);
   }
   return options_.safety * wait;
 }
@@ -98,8 +105,9 @@ absl::Status Admission::JudgeArrival(const Demand& demand, const QueueLoad& load
   if (cheapest < 0) return absl::OkStatus();
   const CostCoefficients& cost = variants[static_cast<size_t>(cheapest)].cost;
   if (AloneSeconds(cost, demand.work, limits_) > left) return absl::OkStatus();
-  return Overloaded(wait - allowed, absl::StrCat("the backlog is ", Millis(wait),
-                                                 " and the time left ", Millis(left)));
+  return Overloaded(wait - allowed,
+                    absl::StrCat("the backlog is ", Millis(wait), " and the time left ",
+                                 Millis(left), Caution(load)));
 }
 
 absl::Status Admission::InfeasibleBudget(const Demand& demand, int cheapest,
@@ -149,7 +157,8 @@ bool Admission::WouldMakeLate(const Demand& demand, double wait, double own, con
   double without = wait;
   for (auto item = load.items.lower_bound(key); item != load.items.end(); ++item) {
     const QueueEntry& entry = item->second.entry;
-    without += options_.safety * Seconds(entry, limits_, load.num_workers, variants);
+    without += options_.safety * load.backstop_factor *
+               Seconds(entry, limits_, load.num_workers, variants);
     const double left = ToSeconds(entry.deadline - now);
     const bool is_late = without <= left && without + own > left;
     // The more important request may push the less important one out.
@@ -163,7 +172,7 @@ absl::Status Admission::JudgeLoad(const Demand& demand, int cheapest, const Queu
   const CostCoefficients& cost = variants[static_cast<size_t>(cheapest)].cost;
   const double wait = WaitSeconds(demand.deadline, demand.priority, load, variants);
   // An idle server has no backlog to be wrong about; JudgeIdle has applied the factor.
-  const double safety = wait == 0 ? 1 : options_.safety;
+  const double safety = wait == 0 ? 1 : options_.safety * load.backstop_factor;
   const double own = safety * AloneSeconds(cost, demand.work, limits_);
   absl::Status bounds = JudgeBounds(demand.priority, demand.work.tokens, load.waiting, wait);
   if (!bounds.ok()) return bounds;
@@ -172,7 +181,7 @@ absl::Status Admission::JudgeLoad(const Demand& demand, int cheapest, const Queu
   if (wait > allowed) {
     return Overloaded(wait - allowed,
                       absl::StrCat("the backlog is ", Millis(wait), ", the work ", Millis(own),
-                                   " and the time left ", Millis(left)));
+                                   " and the time left ", Millis(left), Caution(load)));
   }
   if (WouldMakeLate(demand, wait, own, load, variants, now)) {
     return Overloaded(wait + own, "requests that were accepted before would be late");

@@ -31,6 +31,7 @@ QueueLoad BatchQueue::Load(TimePoint now) const {
                  .num_workers = options_.num_workers};
   const auto worker = static_cast<size_t>(first_free - busy_until_.begin());
   load.safety = safety_.Factor(StartOf(worker, now));
+  if (options_.has_backstop) load.backstop_factor = backstop_.Factor(now);
   for (const QueueTotals& totals : waiting_) {
     load.waiting.requests += totals.requests;
     load.waiting.tokens += totals.tokens;
@@ -132,11 +133,20 @@ bool BatchQueue::Cancel(const PendingPtr& pending) {
 
 void BatchQueue::DropExpired(TimePoint now, std::vector<PendingPtr>* expired) {
   while (!items_.empty() && items_.begin()->second.entry.deadline <= now) {
-    const auto item = items_.begin();
-    item->second.pending->place = PendingRequest::Place::kEnded;
-    expired->push_back(item->second.pending);
-    Remove(item);
+    GiveUp(items_.begin(), now, expired);
   }
+}
+
+void BatchQueue::GiveUp(QueueItems::iterator item, TimePoint now,
+                        std::vector<PendingPtr>* given_up) {
+  PendingRequest& pending = *item->second.pending;
+  pending.place = PendingRequest::Place::kEnded;
+  if (pending.rows_taken == 0) {
+    backstop_.OnStarted(pending.pushed, pending.request.deadline - pending.request.arrival, now);
+  }
+  backstop_.OnEnded(pending.pushed, true, now);
+  given_up->push_back(item->second.pending);
+  Remove(item);
 }
 
 QueueSnapshot BatchQueue::TakeSnapshot(double safety) {
@@ -185,10 +195,21 @@ bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const Varia
   return any;
 }
 
-CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, TimePoint now) {
+std::span<const VariantState> BatchQueue::Distrust(std::span<const VariantState> variants,
+                                                   TimePoint now) {
+  const double factor = options_.has_backstop ? backstop_.Factor(now) : 1;
+  recorder_->SetBackstop(factor);
+  if (factor == 1) return variants;
+  distrusted_.assign(variants.begin(), variants.end());
+  for (VariantState& variant : distrusted_) variant.cost.ratio *= factor;
+  return distrusted_;
+}
+
+CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> measured, TimePoint now) {
   CutBatch batch;
   const MutexLock lock(&mutex_);
   DropExpired(now, &batch.expired);
+  const std::span<const VariantState> variants = Distrust(measured, now);
   safety_.Update();
   batch.start = StartOf(static_cast<size_t>(worker), now);
   const double safety = safety_.Factor(batch.start);
@@ -199,10 +220,7 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> variants, Tim
     batch.selection = selector_->Select(snapshot, variants, now);
   }
   for (const int index : batch.selection.hopeless) {
-    const auto item = chosen_from_[static_cast<size_t>(index)];
-    item->second.pending->place = PendingRequest::Place::kEnded;
-    batch.hopeless.push_back(item->second.pending);
-    Remove(item);
+    GiveUp(chosen_from_[static_cast<size_t>(index)], now, &batch.hopeless);
   }
   PlanCascade(snapshot, variants, now, &batch.selection);
   for (const Portion& portion : batch.selection.portions) {
@@ -315,6 +333,7 @@ void BatchQueue::Bind(const QueueEntry& entry, const Selection& selection,
   taken->reason = is_cascade ? SelectionReason::kCascade
                              : selector_->Reason(entry, variant, snapshot, variants);
   taken->queue_time = now - pending.pushed;
+  backstop_.OnStarted(pending.pushed, pending.request.deadline - pending.request.arrival, now);
   if (taken->reason == SelectionReason::kDegraded) {
     taken->degraded_from = BestInTime(variants, entry.admissible, entry.total, snapshot.limits,
                                       snapshot.safety, ToSeconds(entry.deadline - entry.arrival));
@@ -402,6 +421,7 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
     outcome.latency_seconds += ToSeconds(now - pending.request.arrival);
     outcome.completed_work.Add(pending.encoded.work);
     if (pending.request.deadline - options_.reply_margin < now) ++outcome.late;
+    if (ok) backstop_.OnEnded(pending.pushed, pending.request.deadline < now, now);
   }
   // Of its own batches alone: it did not choose a second pass or a review.
   if (ok && !batch.is_second_pass && !batch.review) selector_->OnBatchDone(outcome, now);

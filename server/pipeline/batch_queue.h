@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "server/pipeline/backstop.h"
 #include "server/pipeline/live_quality.h"
 #include "server/pipeline/pending_request.h"
 #include "server/pipeline/refinement.h"
@@ -55,7 +56,8 @@ struct QueueLoad {
   QueueTotals tokenizing;   // on the way to it; tokens are estimates
   double busy_seconds = 0;  // until the first worker is free, as predicted
   int num_workers = 1;
-  double safety = 1;  // of a batch that would start now
+  double safety = 1;           // of a batch that would start now
+  double backstop_factor = 1;  // see backstop.h
 };
 
 // Rows of a request in a batch.
@@ -92,6 +94,7 @@ struct QueueOptions {
   std::vector<int> num_outputs;           // of a row, one a variant
   const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
   LiveQuality* live_quality = nullptr;    // outlives the queue; null: no reviews
+  bool has_backstop = true;
 };
 
 // Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
@@ -154,6 +157,12 @@ class BatchQueue {
   QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same with the backstop's factor in their ratios.
+  std::span<const VariantState> Distrust(std::span<const VariantState> variants, TimePoint now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A request that will not run.
+  void GiveUp(QueueItems::iterator item, TimePoint now, std::vector<PendingPtr>* given_up)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Work that joins the queue, or leaves it when negative.
   void CountWaiting(int priority, int requests, const WorkShape& work, int sign)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -203,7 +212,9 @@ class BatchQueue {
   std::vector<TimePoint> busy_until_ ABSL_GUARDED_BY(mutex_);
   std::vector<TimePoint> free_since_ ABSL_GUARDED_BY(mutex_);
   SafetyWindow safety_ ABSL_GUARDED_BY(mutex_);
-  std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);  // of the last snapshot; reused
+  Backstop backstop_ ABSL_GUARDED_BY(mutex_);
+  std::vector<VariantState> distrusted_ ABSL_GUARDED_BY(mutex_);  // while it acts; reused
+  std::vector<QueueEntry> entries_ ABSL_GUARDED_BY(mutex_);       // of the last snapshot; reused
   std::vector<QueueItems::iterator> chosen_from_ ABSL_GUARDED_BY(mutex_);
   std::optional<TimePoint> idle_until_ ABSL_GUARDED_BY(mutex_);
   TimePoint review_at_ ABSL_GUARDED_BY(mutex_);  // not before, unless something arrives

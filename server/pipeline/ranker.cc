@@ -64,6 +64,12 @@ std::unique_ptr<LiveQuality> LiveQualityOf(const RankerOptions& options, const B
   return std::make_unique<LiveQuality>(options.live_quality, limits, served, recorder);
 }
 
+// Those of the literature have answers to overload of their own, and baselines keep their rules.
+bool HasBackstop(const RankerOptions& options) {
+  return options.has_backstop &&
+         (options.policy == "tailored" || options.policy.starts_with("fixed:"));
+}
+
 size_t NumBytes(const Request& request) {
   size_t bytes = 0;
   for (const TextPair& text : request.texts) {
@@ -143,7 +149,8 @@ class Pipeline final : public SteppedRanker {
                          .reply_margin = options_.reply_margin,
                          .num_outputs = NumOutputsOf(served_),
                          .cascade = CascadeOf(options_),
-                         .live_quality = live_quality_.get()},
+                         .live_quality = live_quality_.get(),
+                         .has_backstop = HasBackstop(options_)},
             selector_.get(), recorder_)),
         choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
         has_threads_(input.has_threads) {

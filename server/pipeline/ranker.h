@@ -54,6 +54,7 @@ struct RankerOptions {
   // Predicted times are multiplied by this, or by what their errors have lately been, before they
   // meet a deadline.
   double safety = 1.1;
+  bool has_backstop = true;  // of `tailored` and `fixed:`; see backstop.h
   // Null: no cascades. Only the policy `tailored` has them; its indices are those of the variants.
   std::shared_ptr<const CascadeTable> cascade;
   LiveQualityOptions live_quality;

@@ -39,6 +39,10 @@ constexpr std::array<MetricInfo, kNumMetrics> kTable = {{
      "From the end of tokenising to the first batch.", kH, kStages},
     {Metric::kQueueRequests, "tailor_queue_requests", "Requests that wait for the engine.", kG},
     {Metric::kQueueTokens, "tailor_queue_tokens", "Tokens that wait for the engine.", kG},
+    {Metric::kBackstopFactor, "tailor_backstop_factor",
+     "All predictions are multiplied by this, as of the last batch; above 1 while even those who "
+     "wait least wait long and many who were let in end late.",
+     kG},
     {Metric::kInflight, "tailor_inflight_requests", "Calls between arrival and reply.", kG},
     {Metric::kShed, "tailor_shed_total", "Requests refused because of load or time.", kC},
     {Metric::kDegraded, "tailor_degraded_total",

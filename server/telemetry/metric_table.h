@@ -16,6 +16,7 @@ enum class Metric {
   kQueueWait,
   kQueueRequests,
   kQueueTokens,
+  kBackstopFactor,
   kInflight,
   kShed,
   kDegraded,

@@ -154,6 +154,7 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
     case Metric::kEngineBusy:
     case Metric::kRequestDocuments:
     case Metric::kRequestTokens:
+    case Metric::kBackstopFactor:
     case Metric::kReady:
     case Metric::kDraining:
     case Metric::kMetricDrops:
@@ -371,6 +372,8 @@ void Recorder::SetQueue(int priority, int64_t requests, int64_t tokens) {
   Set(Metric::kQueueRequests, {priority}, static_cast<double>(requests));
   Set(Metric::kQueueTokens, {priority}, static_cast<double>(tokens));
 }
+
+void Recorder::SetBackstop(double factor) { Set(Metric::kBackstopFactor, {}, factor); }
 
 void Recorder::SetPredicted(int variant, int length_bucket, double seconds) {
   Set(Metric::kVariantPredicted, {variant, length_bucket}, seconds);

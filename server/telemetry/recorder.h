@@ -117,6 +117,7 @@ class Recorder {
 
   // State that is set, not counted.
   void SetQueue(int priority, int64_t requests, int64_t tokens);
+  void SetBackstop(double factor);
   void SetPredicted(int variant, int length_bucket, double seconds);
   void SetVariantCondition(int variant, VariantCondition condition);
   void SetVariantQuality(int variant, double quality);
