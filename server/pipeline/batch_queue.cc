@@ -91,7 +91,7 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
                 .waiting = pending->encoded.work,
                 .lengths = pending->encoded.lengths};
   if (options_.live_quality != nullptr) {
-    options_.live_quality->OnArrival(ToSeconds(item.entry.deadline - now));
+    options_.live_quality->OnArrival(ToSeconds(item.entry.deadline - request.arrival));
   }
   item.entry.assigned = selector_->OnArrival(item.entry, variants, now);
   idle_until_.reset();

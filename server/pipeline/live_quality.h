@@ -67,7 +67,7 @@ class LiveQuality {
   LiveQuality(const LiveQualityOptions& options, const BatchLimits& limits,
               std::span<const ServedVariant> served, Recorder* recorder);
 
-  // A request was queued that has this many seconds.
+  // A request was queued that had this many seconds when it came.
   void OnArrival(double budget);
 
   // Whether this answered request belongs to the sample; the same ones for the same seed.
