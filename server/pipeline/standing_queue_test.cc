@@ -44,6 +44,7 @@ struct Outcomes {
 
 std::vector<FakeVariant> Named(const std::vector<Believed>& variants) {
   std::vector<FakeVariant> named;
+  named.reserve(variants.size());
   for (const Believed& variant : variants) {
     named.push_back({.id = std::to_string(named.size()), .quality = variant.quality, .cost = {}});
   }
