@@ -83,7 +83,7 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     absl::StatusOr<std::vector<CostSample>> samples =
         MeasureVariant(backend_.get(), variant.loaded, options, parts_.clock);
     if (samples.ok() && variant.prior) {
-      *samples = TowardsPrior(*std::move(samples), *variant.prior, WarmUpShapes(options.limits));
+      samples = TowardsPrior(*std::move(samples), *variant.prior, WarmUpShapes(options.limits));
     }
     absl::StatusOr<CostCoefficients> cost =
         samples.ok() ? FitCost(*samples) : absl::StatusOr<CostCoefficients>(samples.status());
