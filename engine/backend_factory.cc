@@ -24,8 +24,7 @@ absl::StatusOr<std::vector<int>> CoresOf(Pinning pinning, int threads) {
     return absl::InvalidArgumentError(absl::StrCat("pin-threads: expected at most ", count,
                                                    " threads, one a core, got ", threads));
   }
-  const bool is_pinned =
-      pinning == Pinning::kOn || (pinning == Pinning::kAuto && threads == count);
+  const bool is_pinned = pinning == Pinning::kOn || (pinning == Pinning::kAuto && threads == count);
   cores.resize(is_pinned ? static_cast<size_t>(threads) : 0);
   return cores;
 }
