@@ -70,14 +70,19 @@ class Series:
 
 
 def variants_of(family: Path, wanted: Sequence[str]) -> list[Variant]:
-    """The family's variants, bf16 only where the CPU has it; BenchError for an unknown name."""
+    """The variants that the engine's benchmark can load; BenchError for an unknown name.
+
+    These are BERT folders and their formats (bf16 only where the CPU has it), not sub-networks,
+    masks or linear scorers.
+    """
     found: dict[str, Variant] = {}
     for manifest in sorted(family.glob("*/variant.json")):
         derive = json.loads(manifest.read_text("utf-8")).get("derive")
         name = manifest.parent.name
         if derive is None:
-            found[name] = Variant(name, manifest.parent, "f32")
-        elif derive["format"] != "bf16" or has_amx():
+            if (manifest.parent / "config.json").exists():
+                found[name] = Variant(name, manifest.parent, "f32")
+        elif derive.keys() == {"parent", "format"} and (derive["format"] != "bf16" or has_amx()):
             found[name] = Variant(name, family / derive["parent"], derive["format"])
     unknown = set(wanted) - set(found)
     if unknown or not found:

@@ -15,13 +15,17 @@ from saturation import Series, Variant
 
 @pytest.fixture
 def family(tmp_path: Path) -> Path:
-    """A family of one variant, its bf16 twin and a stray folder."""
+    """A family of one variant, its bf16 twin, what the engine's benchmark lacks, a stray folder."""
     for name, manifest in {
         "small": {"id": "small"},
         "small-bf16": {"derive": {"parent": "small", "format": "bf16"}},
+        "half": {"derive": {"parent": "small", "sub_network": {"width": 0.5, "depth": 1.0}}},
+        "pruned": {"derive": {"parent": "small", "masks": "m.safetensors", "format": "bf16"}},
+        "linear": {"id": "linear"},
     }.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "variant.json").write_text(json.dumps(manifest))
+    (tmp_path / "small" / "config.json").write_text("{}")
     (tmp_path / "stray").mkdir()
     return tmp_path
 
