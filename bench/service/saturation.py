@@ -151,7 +151,8 @@ def measure(arguments: argparse.Namespace, variants: list[Variant]) -> dict[str,
         ServerProcess(
             TAILOR,
             arguments.family,
-            options=["--threads", "1"],
+            # Reviews of the traffic would run in idle time, when the engine alone is measured.
+            options=["--threads", "1", "--live-quality-share", "0"],
             prefix=ON_CORE_0,
             log=RESULTS / "saturation.log",
         ) as server,
