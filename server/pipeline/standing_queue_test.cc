@@ -175,14 +175,19 @@ class Drive {
   absl::Status last_refusal_;
 };
 
+// What becomes of one request every 3 ms once four seconds of them have been answered.
+Outcomes Settled(Drive* drive) {
+  drive->Run(4, 3);
+  drive->Take();
+  drive->Run(4, 3);
+  return drive->Take()[0];
+}
+
 // An engine three times slower than predicted: 4.8 ms a request, one every 3 ms. Admission sees
 // half a load and lets all in.
 TEST(StandingQueue, WithoutTheRuleNearlyAllAreLate) {
   Drive drive(kOneVariant, /*has_backstop=*/false, /*slowness=*/3);
-  drive.Run(4, 3);
-  drive.Take();
-  drive.Run(4, 3);
-  const Outcomes seen = drive.Take()[0];
+  const Outcomes seen = Settled(&drive);
   EXPECT_GT(seen.let_in, 0.95 * seen.sent);
   EXPECT_LT(seen.met, 0.1 * seen.sent);
   EXPECT_GT(seen.shortest, 0.8);
@@ -191,10 +196,7 @@ TEST(StandingQueue, WithoutTheRuleNearlyAllAreLate) {
 
 TEST(StandingQueue, WithItTheWaitIsBoundedAndTheEngineServes) {
   Drive drive(kOneVariant, /*has_backstop=*/true, /*slowness=*/3);
-  drive.Run(4, 3);
-  drive.Take();
-  drive.Run(4, 3);
-  const Outcomes seen = drive.Take()[0];
+  const Outcomes seen = Settled(&drive);
   // The engine can serve 3 / 4.8 of them.
   EXPECT_GT(seen.met, 0.5 * seen.sent);
   EXPECT_GT(seen.met, 0.9 * seen.let_in);
