@@ -24,13 +24,14 @@ enum class Pinning {
 
 struct BackendOptions {
   Device device = Device::kCpu;
-  int threads = 0;               // 0: AvailableCores()
+  int threads = 0;  // 0: AvailableCores()
   Pinning pinning = Pinning::kOff;
   std::string cpu_isa = "auto";  // forces one entry of the ISA ladder; "auto" takes the best
   BatchLimits limits;
 };
 
-// InvalidArgument for an unknown ISA name, or pinned threads that outnumber the cores; FailedPrecondition when the host lacks it.
+// InvalidArgument for an unknown ISA name, or pinned threads that outnumber the cores;
+// FailedPrecondition when the host lacks it.
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 
 }  // namespace tailor

@@ -6,9 +6,10 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 failed=0
 check() {
-  echo "lint: $1"
+  local name=$1
+  echo "lint: $name"
   shift
-  "$@" || { failed=1; echo "lint: FAILED: $*" >&2; }
+  "$@" 2>&1 || { failed=1; echo "lint: FAILED: $name"; }
 }
 
 mapfile -t cpp < <(git ls-files --cached --others --exclude-standard '*.cc' '*.h')

@@ -67,7 +67,8 @@ std::optional<RefinementBatch> RefinementList::Cut(double most_seconds, double s
   while (!items_.empty()) {
     const PendingPtr pending = items_.begin()->second;
     items_.erase(items_.begin());
-    RefinementBatch batch = Fill(pending, variants, SecondsLeft(*pending, now), most_seconds, safety);
+    RefinementBatch batch =
+        Fill(pending, variants, SecondsLeft(*pending, now), most_seconds, safety);
     if (batch.rows > 0) return batch;
     done->push_back(pending);
   }

@@ -42,11 +42,12 @@ class RefinementList {
   // Takes the request of the earliest deadline for which a row is in time; its best rows that are,
   // in a batch of at most `most_seconds`. Those before it, for which none is, go to `done`.
   // `safety`: predicted times are multiplied by this before they meet a deadline.
-  std::optional<RefinementBatch> Cut(double most_seconds, double safety, std::span<const VariantState> variants,
-                                     TimePoint now, std::vector<PendingPtr>* done);
+  std::optional<RefinementBatch> Cut(double most_seconds, double safety,
+                                     std::span<const VariantState> variants, TimePoint now,
+                                     std::vector<PendingPtr>* done);
   // Moves those to `done` that could score nothing more if they waited that long.
-  void TakeLate(double seconds, double safety, std::span<const VariantState> variants, TimePoint now,
-                std::vector<PendingPtr>* done);
+  void TakeLate(double seconds, double safety, std::span<const VariantState> variants,
+                TimePoint now, std::vector<PendingPtr>* done);
   void TakeAll(std::vector<PendingPtr>* done);
 
  private:

@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kMinRatio = 0.25;
 constexpr double kMaxRatio = 16;
-constexpr double kDownGain = 0.2;     // of the way, for every batch seen
+constexpr double kDownGain = 0.2;  // of the way, for every batch seen
 // Time constants of the way to what is shared, or to 1.
 constexpr double kForgetSeconds = 3;
 constexpr double kShareSeconds = 0.25;  // upwards
