@@ -2,7 +2,6 @@
 #include "server/pipeline/ranker.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 #include <utility>
 
@@ -13,18 +12,14 @@
 #include "server/pipeline/admission.h"
 #include "server/pipeline/batch_queue.h"
 #include "server/pipeline/explain.h"
+#include "server/pipeline/intake.h"
 #include "server/pipeline/live_quality.h"
 #include "server/pipeline/refusal.h"
 #include "server/pipeline/stepped_ranker.h"
-#include "server/pipeline/tokenize_pool.h"
 #include "server/pipeline/worker.h"
 
 namespace tailor {
 namespace {
-
-// Up to this many bytes of text are tokenised by the thread that submits them: that takes about
-// 0.2 ms at most, and a hand-over to another thread and its wake-up would take as long.
-constexpr size_t kInlineBytes = 8 << 10;
 
 BatchLimits SmallestLimits(BatchLimits limits,
                            const std::vector<std::unique_ptr<Backend>>& backends) {
@@ -69,39 +64,6 @@ bool HasBackstop(const RankerOptions& options) {
   return options.has_backstop &&
          (options.policy == "tailored" || options.policy.starts_with("fixed:"));
 }
-
-size_t NumBytes(const Request& request) {
-  size_t bytes = 0;
-  for (const TextPair& text : request.texts) {
-    bytes += text.first.size() + (text.second ? text.second->size() : 0);
-  }
-  return bytes;
-}
-
-// Holds the queue weakly: a ticket may outlive the pipeline.
-class QueueTicket final : public Ticket {
- public:
-  QueueTicket(std::weak_ptr<BatchQueue> queue, PendingPtr pending, Recorder* recorder)
-      : queue_(std::move(queue)), pending_(std::move(pending)), recorder_(recorder) {}
-
-  void Cancel() override {
-    const std::shared_ptr<BatchQueue> queue = queue_.lock();
-    if (queue == nullptr || !queue->Cancel(pending_)) return;
-    recorder_->RecordCancelled(PipelinePoint::kDequeue);
-    pending_->Finish(MakeRefusal({.refusal = Refusal::kCancelled}, "the caller has gone"));
-  }
-
- private:
-  const std::weak_ptr<BatchQueue> queue_;
-  const PendingPtr pending_;
-  Recorder* const recorder_;
-};
-
-// Of a request that was answered at once.
-class NoTicket final : public Ticket {
- public:
-  void Cancel() override {}
-};
 
 struct PipelineInput {
   RankerOptions options;
@@ -152,8 +114,17 @@ class Pipeline final : public SteppedRanker {
                          .live_quality = live_quality_.get(),
                          .has_backstop = HasBackstop(options_)},
             selector_.get(), recorder_)),
-        choosable_(selector_->Choosable(variants_.States(clock_->Now()))),
-        has_threads_(input.has_threads) {
+        has_threads_(input.has_threads),
+        intake_({.limits = limits_,
+                 .tokenizer = tokenizer_.get(),
+                 .served = served_,
+                 .admission = &admission_,
+                 .variants = &variants_,
+                 .queue = queue_,
+                 .choosable = selector_->Choosable(variants_.States(clock_->Now())),
+                 .tokenizer_threads = has_threads_ ? options_.tokenizer_threads : 0,
+                 .recorder = recorder_,
+                 .clock = clock_}) {
     const PipelineParts parts{.served = served_,
                               .queue = queue_.get(),
                               .variants = &variants_,
@@ -166,18 +137,14 @@ class Pipeline final : public SteppedRanker {
       const int index = static_cast<int>(workers_.size());
       workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts));
     }
-    if (has_threads_ && options_.tokenizer_threads > 0) {
-      pool_ = std::make_unique<TokenizePool>(options_.tokenizer_threads);
-    }
   }
 
   ~Pipeline() override {
-    is_admitting_ = false;
-    is_stopping_ = true;
+    intake_.StopTokenizing();
     for (const PendingPtr& pending : queue_->Stop()) {
       pending->Finish(MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping"));
     }
-    pool_.reset();
+    intake_.Join();
     threads_.clear();
   }
 
@@ -188,7 +155,7 @@ class Pipeline final : public SteppedRanker {
     } else {
       for (const auto& worker : workers_) result.Update(worker->WarmUp(WarmUpOptionsOf()));
     }
-    is_warm_ = result.ok();
+    intake_.SetWarm(result.ok());
     return result;
   }
 
@@ -196,7 +163,7 @@ class Pipeline final : public SteppedRanker {
     auto pending = std::make_shared<PendingRequest>();
     pending->request = std::move(request);
     pending->done = std::move(done);
-    return Start(std::move(pending));
+    return intake_.Start(pending);
   }
 
   std::shared_ptr<Ticket> SubmitLengths(Request request, std::vector<int32_t> lengths,
@@ -206,10 +173,10 @@ class Pipeline final : public SteppedRanker {
     pending->request = std::move(request);
     pending->encoded = EncodeLengths(std::move(lengths));
     pending->done = std::move(done);
-    return Start(std::move(pending));
+    return intake_.Start(pending);
   }
 
-  void StopAdmitting() override { is_admitting_ = false; }
+  void StopAdmitting() override { intake_.StopAdmitting(); }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const std::vector<ServedVariant>& variants() const override { return served_; }
   bool RunOne(int worker) override { return workers_[static_cast<size_t>(worker)]->RunOne(); }
@@ -234,8 +201,8 @@ class Pipeline final : public SteppedRanker {
   StatusReport Report() const override {
     const TimePoint now = clock_->Now();
     const QueueTotals totals = queue_->Totals();
-    StatusReport report{.warm = is_warm_,
-                        .admitting = is_warm_ && is_admitting_,
+    StatusReport report{.warm = intake_.is_warm(),
+                        .admitting = intake_.is_admitting(),
                         .policy = options_.policy,
                         .queued_requests = totals.requests,
                         .queued_tokens = totals.tokens,
@@ -251,149 +218,6 @@ class Pipeline final : public SteppedRanker {
   }
 
  private:
-  std::shared_ptr<Ticket> Start(std::shared_ptr<PendingRequest> pending) {
-    const absl::StatusOr<bool> has_work = Admit(pending.get());
-    if (!has_work.ok()) {
-      Refuse(pending, has_work.status(), PipelinePoint::kArrival);
-      return std::make_shared<NoTicket>();
-    }
-    if (!*has_work) {
-      Answer answer;
-      answer.budget = pending->request.deadline - pending->request.arrival;
-      pending->Finish(std::move(answer));
-      return std::make_shared<NoTicket>();
-    }
-    auto ticket = std::make_shared<QueueTicket>(queue_, pending, recorder_);
-    if (pool_ == nullptr || NumBytes(pending->request) <= kInlineBytes) {
-      EncodeAndPush(pending, pending->request.arrival);
-    } else {
-      pool_->Run([this, pending] { EncodeAndPush(pending, clock_->Now()); });
-    }
-    return ticket;
-  }
-
-  // False when the request needs no engine. Reserves its place otherwise.
-  absl::StatusOr<bool> Admit(PendingRequest* pending) {
-    const Request& request = pending->request;
-    if (!is_warm_ || !is_admitting_) {
-      return MakeRefusal({.refusal = Refusal::kNotReady},
-                         is_warm_ ? "the server is draining" : "the server is starting");
-    }
-    TAILOR_ASSIGN_OR_RETURN(pending->admissible, AdmissibleVariants(request, served_, choosable_));
-    if (request.min_quality > 0) {
-      Request any = {.kind = request.kind, .texts = {}, .variant = request.variant};
-      TAILOR_ASSIGN_OR_RETURN(pending->any_quality, AdmissibleVariants(any, served_, choosable_));
-    } else {
-      pending->any_quality = pending->admissible;
-    }
-    if (request.deadline <= request.arrival) return PastDeadline();
-    if (request.texts.empty()) return false;
-    pending->max_tokens = MaxTokens(pending->admissible);
-    Demand demand = DemandOf(*pending, Duration::zero());
-    demand.work = EstimatedWork(*pending);
-    pending->reserved_tokens = demand.work.tokens;
-    const TimePoint now = clock_->Now();
-    const std::vector<VariantState> states = variants_.States(now);
-    if (request.deadline <= now) return TooLate(demand, states);
-    TAILOR_RETURN_IF_ERROR(queue_->Reserve(pending, now, [&](const QueueLoad& load) {
-      return admission_.JudgeArrival(demand, load, states, now);
-    }));
-    return true;
-  }
-
-  // The longest sequence that each of them takes, so that one encoding serves all.
-  int MaxTokens(VariantSet admissible) const {
-    int max_tokens = limits_.max_sequence_tokens;
-    for (size_t i = 0; i < served_.size(); ++i) {
-      if (Contains(admissible, static_cast<int>(i))) {
-        max_tokens = std::min(max_tokens, served_[i].task.max_tokens);
-      }
-    }
-    return max_tokens;
-  }
-
-  // Before the texts are tokenised: equal shares of a token count estimated from the bytes.
-  static WorkShape EstimatedWork(const PendingRequest& pending) {
-    if (pending.encoded.work.rows > 0) return pending.encoded.work;
-    WorkShape work;
-    work.rows = static_cast<int64_t>(pending.request.texts.size());
-    work.tokens = EstimateTokens(pending.request, pending.max_tokens);
-    work.squares = work.tokens * work.tokens / work.rows;
-    return work;
-  }
-
-  static Demand DemandOf(const PendingRequest& pending, Duration spent) {
-    return {.arrival = pending.request.arrival,
-            .deadline = pending.request.deadline,
-            .priority = pending.request.priority,
-            .admissible = pending.admissible,
-            .any_quality = pending.any_quality,
-            .work = pending.encoded.work,
-            .spent = spent};
-  }
-
-  // `started`: since when the time counts as the request's own, not as load.
-  void EncodeAndPush(const PendingPtr& pending, TimePoint started) {
-    const Request& request = pending->request;
-    const TimePoint start = clock_->Now();
-    bool is_dead = request.deadline <= start;
-    const bool is_encoded = pending->encoded.work.rows > 0;
-    if (!is_dead && !is_stopping_ && !pending->is_cancelled && !is_encoded) {
-      pending->encoded = EncodeRequest(*tokenizer_, request, pending->max_tokens);
-    }
-    const TimePoint now = clock_->Now();
-    recorder_->RecordTokenize(now - start);
-    is_dead = is_dead || request.deadline <= now;
-    const std::vector<VariantState> states = variants_.States(now);
-    Demand demand = DemandOf(*pending, now - started);
-    if (demand.work.rows == 0) demand.work = EstimatedWork(*pending);
-    const Verdict idle =
-        is_dead ? Verdict{TooLate(demand, states), -1} : admission_.JudgeIdle(demand, states);
-    const absl::Status pushed =
-        queue_->Push(pending, idle.cheapest, states, now, [&](const QueueLoad& load) {
-          if (!idle.status.ok()) return idle.status;
-          return admission_.JudgeLoad(demand, idle.cheapest, load, states, now);
-        });
-    if (pushed.ok()) {
-      recorder_->RecordRequest(static_cast<int>(demand.work.rows), demand.work.tokens);
-    } else {
-      Refuse(pending, pushed, PipelinePoint::kTokenized);
-    }
-  }
-
-  void Refuse(const PendingPtr& pending, const absl::Status& status, PipelinePoint point) {
-    switch (GetRefusal(status).refusal) {
-      case Refusal::kCancelled:
-        recorder_->RecordCancelled(point);
-        break;
-      case Refusal::kBudgetInfeasible:
-      case Refusal::kQualityInfeasible:
-      case Refusal::kOverloaded:
-      case Refusal::kDeadline:
-        recorder_->RecordShed(OutcomeOf(status), pending->request.priority, point);
-        break;
-      case Refusal::kInvalidArgument:
-      case Refusal::kTooLarge:
-      case Refusal::kUnknownVariant:
-      case Refusal::kUnsupportedOutput:
-      case Refusal::kNotReady:
-      case Refusal::kEngine:
-        break;
-    }
-    pending->Finish(status);
-  }
-
-  // A budget of microseconds is over before it can be judged: the caller must still learn that no
-  // server could have met it.
-  absl::Status TooLate(const Demand& demand, std::span<const VariantState> states) const {
-    absl::Status idle = admission_.JudgeIdle(demand, states).status;
-    return idle.ok() ? PastDeadline() : idle;
-  }
-
-  static absl::Status PastDeadline() {
-    return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
-  }
-
   WarmUpOptions WarmUpOptionsOf() const {
     return {.limits = limits_, .vocab_size = static_cast<int>(tokenizer_->vocabulary().size())};
   }
@@ -431,19 +255,16 @@ class Pipeline final : public SteppedRanker {
   mutable VariantTable variants_;
   DecisionLog decisions_;
   const std::shared_ptr<BatchQueue> queue_;
-  const VariantSet choosable_;
   const bool has_threads_;
 
-  std::atomic<bool> is_warm_{false};
-  std::atomic<bool> is_admitting_{true};
-  std::atomic<bool> is_stopping_{false};
+  Intake intake_;
+
   Mutex mutex_;
   CondVar warmed_;
   size_t num_warm_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status warm_up_status_ ABSL_GUARDED_BY(mutex_);
 
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<TokenizePool> pool_;
   std::vector<Thread> threads_;
 };
 

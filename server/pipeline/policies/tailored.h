@@ -21,8 +21,9 @@
 #include <span>
 #include <vector>
 
-#include "server/pipeline/policies/demand_forecast.h"
+#include "server/pipeline/policies/expected_demand.h"
 #include "server/pipeline/policies/ladder.h"
+#include "server/pipeline/policies/priced_queue.h"
 #include "server/pipeline/policies/quality_policy.h"
 #include "server/pipeline/policies/time_price.h"
 
@@ -51,31 +52,18 @@ class TailoredPolicy : public QualityPolicy {
     bool is_in_time = true;  // the first one's finish, with the safety factor
   };
 
-  // One decision; fills items_ and classes_.
+  // One decision.
   struct Scene {
     const QueueSnapshot& queue;
     std::span<const VariantState> variants;
     TimePoint now;
     size_t head = 0;
-    double rate_of_loss = 0;
   };
 
-  void Forecast(TimePoint now);
-  void Describe(const QueueSnapshot& queue, std::span<const VariantState> variants, TimePoint now);
-  void GiveUp(const QueueSnapshot& queue, std::span<const VariantState> variants,
-              Selection* selection);
-  bool IsLost(const QueueEntry& entry, const PricedItem& item,
-              std::span<const VariantState> variants, const BatchLimits& limits) const;
-  // At the cheapest that the request admits.
-  double LeastSeconds(const QueueEntry& entry, const PricedItem& item,
-                      std::span<const VariantState> variants, const BatchLimits& limits) const;
   TimePrice FindPrice(const PriceSearch& search, TimePoint now);
-  int FirstLevel(const QueueEntry& entry) const;
   bool MayJoin(const QueueEntry& entry, size_t index, const Draft& draft,
                const CostCoefficients& cost, const TimePrice& price) const;
   Draft Fill(const Scene& scene, int variant, int level, const TimePrice& price) const;
-  // Quality of newcomers that a batch of that length would lose.
-  double Loss(double seconds) const;
   void Learn(const Scene& scene, const Draft& draft);
   double Score(const Draft& draft, const TimePrice& price) const;
   Draft Choose(const Scene& scene, const PriceSearch& search, const TimePrice& price) const;
@@ -84,13 +72,8 @@ class TailoredPolicy : public QualityPolicy {
   std::optional<Draft> Probe(const Scene& scene, const Draft& draft, const TimePrice& price);
 
   Ladder ladder_;
-  DemandForecast forecast_;
-  std::vector<PricedItem> items_;  // one an entry
-  std::vector<bool> given_up_;     // one an entry
-  std::vector<DemandForecast::Class> forecast_classes_;
-  std::vector<PricedClass> classes_;
-  double batch_seconds_ = 0;  // of a usual batch, when there are enough requests for one
-  TimePoint classes_at_;
+  ExpectedDemand demand_;
+  PricedQueue queue_{&ladder_};
   TimePrice found_price_;
   double last_price_ = 0;  // of the first item, with the slow fall
   TimePoint last_price_at_;
