@@ -15,6 +15,7 @@
 #include "client/command_options.h"
 #include "client/load_generator.h"
 #include "client/load_progress.h"
+#include "client/load_records.h"
 #include "client/load_report.h"
 #include "client/load_statistics.h"
 #include "client/schedule.h"
@@ -40,6 +41,7 @@ struct LoadOptions {
   std::string budget = "none";
   std::string arrivals = "poisson";
   std::string trace;
+  std::string record;
   int documents_per_call = 32;
   std::string documents;
   std::string queries;
@@ -95,6 +97,8 @@ void AddLoadContent(CLI::App* command, LoadOptions* options) {
                    "Open loop: a call that would be one more is not sent and the run is void")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_option("--record", options->record,
+                      "Write the calls to a file, a line of JSON each");
   command->add_flag("--json", options->json, "JSON (the default when not on a terminal)");
   command->add_flag("--text", options->text, "Text (the default on a terminal)");
   command->add_flag("--quiet", options->quiet, "No progress on standard error");
@@ -218,11 +222,16 @@ int RunLoad(CLI::App* command, const LoadOptions& options) {
   if (const absl::Status status = generator.Connect(kConnectTimeout); !status.ok()) {
     return ReportLocalProblem(kName, status);
   }
-  const LoadSummary summary = Summarize(Run(options, *plan, &generator), plan->run);
+  const std::vector<CallRecord> records = Run(options, *plan, &generator);
+  const LoadSummary summary = Summarize(records, plan->run);
   const bool as_json = options.json || (!options.text && isatty(STDOUT_FILENO) == 0);
   const std::string output =
       as_json ? LoadJson(plan->settings, summary) : LoadText(plan->settings, summary);
   std::fputs(output.c_str(), stdout);
+  if (!options.record.empty()) {
+    const absl::Status written = WriteRecords(options.record, records, plan->run);
+    if (!written.ok()) return ReportLocalProblem(kName, written);
+  }
   if (summary.answered == 0) return kExitNotAnswered;
   return summary.problems.empty() ? kExitOk : kExitVoid;
 }

@@ -50,12 +50,15 @@ struct PendingCall {
 void FillAnswer(const v1::RankResponse& response, CallRecord* record) {
   const Execution execution = FromExecution(response.execution());
   record->outcome = CallRecord::Outcome::kAnswered;
+  record->reason = execution.reason;
   record->variant = execution.variant;
   record->quality = execution.quality;
   record->tokens = execution.tokens;
   record->server_budget = execution.budget;
   record->queue = execution.queue;
   record->compute = execution.compute;
+  record->predicted = execution.predicted;
+  record->total = execution.total;
 }
 
 void FillError(const grpc::Status& status, CallRecord* record) {

@@ -20,12 +20,6 @@ bool IsMeasured(const CallRecord& record, const RunInfo& run) {
   return at >= run.warmup && at < run.duration;
 }
 
-// Without a budget of its own a call is held to the one that the server applied.
-bool IsMet(const CallRecord& record, const RunInfo& run) {
-  const Duration own = run.budgets[static_cast<size_t>(record.budget)].budget;
-  return record.latency <= (own > Duration::zero() ? own : record.server_budget);
-}
-
 class Summing {
  public:
   explicit Summing(const RunInfo& run) : run_(run) {
@@ -149,6 +143,11 @@ double BoundBelow(double ms, double* next) {
 }
 
 }  // namespace
+
+bool IsMet(const CallRecord& record, const RunInfo& run) {
+  const Duration own = run.budgets[static_cast<size_t>(record.budget)].budget;
+  return record.latency <= (own > Duration::zero() ? own : record.server_budget);
+}
 
 std::vector<HistogramBucket> MakeHistogram(const std::vector<double>& sorted_ms) {
   constexpr double kSmallestMs = 0.001;

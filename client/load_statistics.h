@@ -24,7 +24,7 @@ struct CallRecord {
   int budget = 0;      // index into the budget mix
   int documents = 0;
   Outcome outcome = Outcome::kFailed;
-  std::string reason;  // of a refusal or failure
+  std::string reason;  // of a refusal or failure, or why the variant was chosen
 
   // Of an answer only.
   std::string variant;
@@ -33,6 +33,8 @@ struct CallRecord {
   Duration server_budget{};  // the time allowed, as the server understood it
   Duration queue{};
   Duration compute{};
+  Duration predicted{};  // arrival to reply, as the server predicted and measured it
+  Duration total{};
 };
 
 struct RunInfo {
@@ -95,6 +97,10 @@ constexpr char kInFlightLimit[] = "IN_FLIGHT_LIMIT";
 
 // The client must keep its own schedule for the server's latency to mean anything.
 constexpr double kMaxSendLagP99Ms = 1.0;
+
+// Whether an answer came within the budget of its call, counted from the intended send time.
+// Without a budget of its own a call is held to the one that the server applied.
+bool IsMet(const CallRecord& record, const RunInfo& run);
 
 // Open loop: the calls whose intended time lies in [warmup, duration). Closed loop: those that end
 // in [warmup, duration), since a slow call sent before the end belongs to the time after it.
