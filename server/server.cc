@@ -105,10 +105,11 @@ void ReadPriors(const ServerConfig& config, const CostHost& host,
 
 class RunningServer final : public Server {
  public:
-  RunningServer(const ServerConfig& config, LoadedFamily family, const Clock* clock)
+  RunningServer(const ServerConfig& config, LoadedFamily family, TimePoint started,
+                const Clock* clock)
       : config_(config),
         clock_(clock),
-        facts_(FactsOf(family, config, clock->Now())),
+        facts_(FactsOf(family, config, started)),
         cost_host_(CostHostOf(family.backend->info(), TAILOR_VERSION)),
         recorder_(RecorderOptionsOf(family)),
         family_(std::move(family)) {}
@@ -248,9 +249,12 @@ class RunningServer final : public Server {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
                                                       const Clock* clock) {
+  const TimePoint started = clock->Now();
   if (!config.cost_file.empty()) TAILOR_RETURN_IF_ERROR(CheckCostFile(config.cost_file));
   TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
-  auto server = std::make_unique<RunningServer>(config, std::move(family), clock);
+  Log(LogLevel::kInfo, "family loaded",
+      {{"variants", family.variants.size()}, {"load_s", ToSeconds(clock->Now() - started)}});
+  auto server = std::make_unique<RunningServer>(config, std::move(family), started, clock);
   TAILOR_RETURN_IF_ERROR(server->Listen());
   return server;
 }

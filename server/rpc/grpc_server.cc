@@ -8,7 +8,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/stubs/logging.h"
+#include "grpc/health/v1/health.pb.h"
 #include "grpc/support/log.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -169,6 +171,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const GrpcServerParts& parts) {
   RouteLibraryLogs();
   grpc::EnableDefaultHealthCheckService(true);
+  // Reflection describes what is linked in, and nothing else here names these messages.
+  google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::make_unique<AsyncGrpcServer>(parts, options.limits);
   const absl::Status started = server->Start(options, parts.health);

@@ -63,6 +63,9 @@ def test_reflection_lists_the_services(start: Start) -> None:
         assert {"tailor.v1.Ranker", "tailor.v1.Admin", "grpc.health.v1.Health"} <= services
         file = database.FindFileContainingSymbol("tailor.v1.Ranker")
         assert "RankRequest" in {message.name for message in file.message_type}
+        # grpcurl calls only what reflection describes.
+        health = database.FindFileContainingSymbol("grpc.health.v1.Health")
+        assert [method.name for method in health.service[0].method] == ["Check", "Watch"]
 
 
 def test_reflection_can_be_switched_off(start: Start) -> None:
