@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plot import Series, plot
 from profiles import Profile
 from runs import BOUND, Store, has_bound
 from scenarios import BOUND_DURATION, DURATION, SCENARIOS, Scenario, policies
 from statistics_of_seeds import Estimate, estimate, paired
-from svg import Series, plot
 
 OWN, RIVAL = "tailored", "slackfit"
 _FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
@@ -203,7 +203,7 @@ def _plots(comparison: Comparison, folder: Path) -> list[str]:
     ]
     name = comparison.profile.name
     title = f"{name}: Poisson arrivals"
-    drawn = plot(title, [f"{s.load:g}" for s in scenarios], shown, "effective quality")
+    drawn = plot(title, [f"{s.load:g}" for s in scenarios], shown, "load", "effective quality")
     (folder / f"policies-{name}.svg").write_text(drawn, encoding="utf-8")
     return [f"![Effective quality over the load, {name}](policies-{name}.svg)", ""]
 

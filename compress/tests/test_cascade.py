@@ -115,8 +115,8 @@ def test_curve_is_planned_on_one_set_and_measured_on_another() -> None:
     middle = next(point for point in points if point.ms > 9)
     assert middle.planned > middle.single + 0.05
     svg = cascade_plot(points)
-    assert svg.startswith("<svg")
-    assert svg.count("<path") == 2
+    assert "cascade where it pays" in svg
+    assert "best single cut" in svg
 
 
 def test_alternatives_agree_with_a_single_cut_at_their_ends() -> None:
