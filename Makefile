@@ -7,7 +7,8 @@ JOBS ?= $(shell nproc)
 FAMILY ?= models/packages
 
 .PHONY: help setup setup-python build build-tailor demo serve test test-gcc test-cpp asan tsan lint fmt bench \
-        bench-engine bench-kernels bench-service bench-policies bench-cascade goldens fuzz image clean
+        bench-engine bench-kernels bench-service bench-policies bench-cascade bench-real bench-fault bench-overhead \
+        goldens fuzz image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -80,6 +81,16 @@ bench-policies: build-tailor setup-python  ## every policy on every simulated tr
 
 bench-cascade: build-tailor setup-python  ## quality of a running server with and without cascades
 	.venv/bin/python bench/service/cascade.py
+
+bench-real: build-tailor setup-python  ## the same traces, real server against simulator (17 min, 2 quiet cores)
+	.venv/bin/python bench/service/real_against_simulated.py
+
+bench-fault: build-tailor setup-python  ## the server's core shared with busy loops for ten seconds
+	.venv/bin/python bench/service/fault.py
+
+bench-overhead: build  ## CPU of a call with a null engine, and what metrics cost
+	python3 bench/service/overhead.py
+	python3 bench/service/metrics_cost.py
 
 goldens: setup-python  ## recreate tests/golden from PyTorch
 	.venv/bin/python tools/make_goldens.py

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -22,6 +23,8 @@ TAILOR = ROOT / "build/release/cli/tailor"
 FAMILY = ROOT / "models/packages"
 RESULTS = ROOT / "build/bench"
 LOAD_VOID = 75  # exit code of `tailor load`: the client did not keep its schedule
+ON_CORE_0 = ("taskset", "-c", "0")
+ON_CORE_1 = ("taskset", "-c", "1")
 
 
 class BenchError(Exception):
@@ -86,18 +89,32 @@ class LoadResult:
     p50_ms: float
 
 
-def run_load(
-    server: str, options: Sequence[str], *, prefix: Sequence[str] = (), timeout_s: float = 300
-) -> LoadResult:
-    """One `tailor load --json`; BenchError when it fails or no call is answered."""
-    command = [*prefix, str(TAILOR), "load", "--server", server, "--json", "--quiet", *options]
+def load_report(
+    server: str,
+    options: Sequence[str],
+    *,
+    prefix: Sequence[str] = (),
+    timeout_s: float = 300,
+    tailor: Path | None = None,
+) -> dict[str, Any]:
+    """What one `tailor load --json` prints; BenchError when it fails or no call is answered."""
+    program = str(tailor or TAILOR)
+    command = [*prefix, program, "load", "--server", server, "--json", "--quiet", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout_s)
     if done.returncode not in (0, LOAD_VOID):
         detail = done.stderr.strip() or done.stdout.strip() or "no message"
         raise BenchError(
             f"{shlex.join(command)} ended with exit code {done.returncode}: {detail[:500]}"
         )
-    result = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def run_load(
+    server: str, options: Sequence[str], *, prefix: Sequence[str] = (), timeout_s: float = 300
+) -> LoadResult:
+    """One `tailor load --json`, as the figures that most benchmarks need."""
+    result = load_report(server, options, prefix=prefix, timeout_s=timeout_s)
     return LoadResult(
         answered=int(result["answered"]),
         tokens_per_s=float(result["tokens_per_s"]),

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from measurement import (
     FAMILY,
+    ON_CORE_0,
+    ON_CORE_1,
     RESULTS,
     ROOT,
     TAILOR,
@@ -36,14 +38,11 @@ from measurement import (
     table,
 )
 from server_process import ServerError, ServerProcess
+from texts import QUERY_WORDS, SPECIAL_TOKENS, whole_words
 
 ENGINE_BENCH = ROOT / "build/release/bench/engine/engine_bench"
 TARGET_RATIO = 0.85
 DOCUMENTS_PER_CALL = 32
-QUERY_WORDS = 8
-SPECIAL_TOKENS = 3  # [CLS] query [SEP] document [SEP]
-ON_CORE_0 = ("taskset", "-c", "0")
-ON_CORE_1 = ("taskset", "-c", "1")
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,6 @@ def variants_of(family: Path, wanted: Sequence[str]) -> list[Variant]:
     if unknown or not found:
         raise BenchError(f"{family}: expected variants {', '.join(found)}, got {sorted(unknown)}")
     return [found[name] for name in wanted or found]
-
-
-def whole_words(vocabulary: Path) -> list[str]:
-    """Entries that are one token wherever they stand: lower-case letters, no continuation."""
-    words = vocabulary.read_text("utf-8").splitlines()
-    return [word for word in words if word.isascii() and word.isalpha() and word.islower()]
 
 
 def write_texts(folder: Path, words: list[str], pair_tokens: int) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import measurement
 import pytest
 import saturation
+import texts
 from measurement import BenchError
 from saturation import Series, Variant
 
@@ -48,12 +49,12 @@ def test_a_derived_variant_uses_the_weights_of_its_parent(
 def test_texts_give_pairs_of_the_asked_length(tmp_path: Path) -> None:
     # One word is one token only if it is a whole entry of the vocabulary.
     (tmp_path / "vocab.txt").write_text("[PAD]\n##s\nfile\nMusic\n1\nplayer\nü\n", "utf-8")
-    words = saturation.whole_words(tmp_path / "vocab.txt")
+    words = texts.whole_words(tmp_path / "vocab.txt")
     assert words == ["file", "player"]
     options = saturation.write_texts(tmp_path, words, 96)
     query = Path(options[1]).read_text().splitlines()[0].split()
     document = Path(options[3]).read_text().splitlines()[0].split()
-    assert len(query) + len(document) + saturation.SPECIAL_TOKENS == 96
+    assert len(query) + len(document) + texts.SPECIAL_TOKENS == 96
 
 
 def test_ratios_pair_the_figures_of_one_repeat() -> None:

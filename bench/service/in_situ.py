@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A profile of the simulator, measured under load on the server that it is to stand for.
+
+What the warm-up fitted was measured on an engine that had its core to itself. Under load the
+server's own threads share that core. So every cut is loaded until it is busy, and its costs are
+multiplied by what its batches then took; the time between batches is an overhead of each.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from measurement import ON_CORE_1, ROOT, BenchError, load_report
+from scrapes import Metrics, metrics, prediction_error, status
+from server_process import ServerProcess
+from texts import whole_words, write_log_normal_texts
+
+sys.path.insert(0, str(ROOT / "bench/policies"))
+
+from make_profiles import bundled, cuts_of_server, write
+
+CAPACITY_CUT = "elastic-w50-d67"  # what load 1 keeps busy, in the middle of the family
+VOCABULARY = "student-2x128/vocab.txt"
+DOCUMENTS = 32  # of a usual request, as make_profiles.bundled has it
+MEDIAN_TOKENS = 84
+CONCURRENCY = 4  # so that the next batch is ready when one ends
+SECONDS, WARM_UP_SECONDS = 1.8, 0.3
+
+
+@dataclass(frozen=True)
+class CutUnderLoad:
+    """One cut in a closed loop."""
+
+    id: str
+    requests_per_s: float
+    ratio: float  # engine time of its batches / what was fitted at warm-up
+    gap_us: float  # from the end of a batch to the start of the next
+    errors: tuple[float, ...]  # logarithms of actual / predicted engine time, batch by batch
+
+
+def cut_under_load(
+    name: str,
+    before: Metrics,
+    after: Metrics,
+    load: dict[str, Any],
+    pairs: Sequence[tuple[float, float]],
+) -> CutUnderLoad:
+    """From two scrapes, the report of the load between them, and (predicted, actual) ms."""
+    label = f'variant="{name}"'
+
+    def grown(metric: str, labels: str = label) -> float:
+        return after.total(metric, labels) - before.total(metric, labels)
+
+    tokens, batches = grown("tailor_tokens_total"), grown("tailor_batch_size_count")
+    modeled = grown("tailor_cost_modeled_seconds_total")
+    if min(tokens, batches, modeled) <= 0:
+        raise BenchError(f"{name}: expected batches under load, got none")
+    rate = float(load["tokens_per_s"])
+    idle = 1 - rate * grown("tailor_engine_busy_seconds_total", "") / tokens
+    return CutUnderLoad(
+        id=name,
+        requests_per_s=float(load["throughput_documents_per_s"]) / DOCUMENTS,
+        ratio=grown("tailor_cost_observed_seconds_total") / modeled,
+        gap_us=1e6 * max(0.0, idle) / (rate * batches / tokens),
+        errors=tuple(math.log(b / a) for a, b in pairs if a > 0 and b > 0),
+    )
+
+
+def spread_of(errors: Sequence[float]) -> float:
+    """Half the distance of the 16th and 84th percentile: a deviation that no hiccup moves."""
+    if len(errors) < 2:
+        return 0.0
+    cuts = statistics.quantiles(errors, n=100, method="inclusive")
+    return (cuts[83] - cuts[15]) / 2
+
+
+@dataclass(frozen=True)
+class InSitu:
+    """What the simulator is told of a server."""
+
+    profile: Path
+    cuts: dict[str, CutUnderLoad]
+    noise: float  # deviation of the logarithm of a batch's time
+    gap_us: float
+    loop_error: str  # of predictions in these loops: median / p95
+
+    unit_ms: float  # of engine time that the best cut takes for a usual request
+
+    def rate(self, name: str = CAPACITY_CUT) -> float:
+        """Usual requests a second that a cut answers when it is all that runs."""
+        return self.cuts[name].requests_per_s
+
+
+def texts_of(family: Path, folder: Path) -> list[str]:
+    """Usual requests: the options of `tailor load` for texts written below `folder`."""
+    return write_log_normal_texts(folder, whole_words(family / VOCABULARY), MEDIAN_TOKENS)
+
+
+def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: Path) -> InSitu:
+    """Loads every cut in turn, which takes two seconds each, and writes FOLDER/bundled.json."""
+    fitted = cuts_of_server(f"http://{server.http}/statusz?format=json")
+    found: dict[str, CutUnderLoad] = {}
+    pairs: list[tuple[float, float]] = []
+    for cut in fitted:
+        name = cut["id"]
+        before = metrics(server.http)
+        load = load_report(
+            server.grpc,
+            [
+                *("--concurrency", str(CONCURRENCY), "--connections", "1", "--budget", "30s"),
+                *("--documents-per-call", str(DOCUMENTS), "--variant", name),
+                *("--duration", f"{SECONDS}s", "--warmup", f"{WARM_UP_SECONDS}s", *texts),
+            ],
+            prefix=ON_CORE_1,
+            tailor=tailor,
+        )
+        rows = [row for row in status(server.http)["decisions"] if row["variant"] == name]
+        # The first ones ran while the correction was still settling.
+        seen = [(row["predicted_ms"], row["actual_ms"]) for row in rows][len(rows) // 4 :]
+        pairs += seen
+        found[name] = cut_under_load(name, before, metrics(server.http), load, seen)
+        print(
+            f"{name}: {found[name].requests_per_s:.1f} requests/s, "
+            f"{found[name].ratio:.3f} of the fit, gap {found[name].gap_us:.0f} us",
+            file=sys.stderr,
+        )
+    for cut in fitted:
+        for term in ("fixed_us", "per_token_us", "per_square_us", "per_row_us"):
+            cut[term] = round(cut[term] * found[cut["id"]].ratio, 7)
+    best = max(fitted, key=lambda cut: float(cut["quality"]))
+    gap = statistics.median(one.gap_us for one in found.values())
+    profile = bundled(fitted, "a server under load, its costs as they then were", CAPACITY_CUT)
+    profile["server"]["batch_overhead_us"] = round(gap, 1)
+    write(profile, folder)
+    return InSitu(
+        profile=folder / f"{profile['name']}.json",
+        cuts=found,
+        noise=spread_of([error for one in found.values() for error in one.errors]),
+        gap_us=gap,
+        loop_error=prediction_error(pairs).shown(),
+        unit_ms=1000 / found[best["id"]].requests_per_s,
+    )
