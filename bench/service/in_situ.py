@@ -8,6 +8,7 @@ multiplied by what its batches then took; the time between batches is an overhea
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 import sys
@@ -29,6 +30,7 @@ CAPACITY_CUT = "elastic-w50-d67"  # what load 1 keeps busy, in the middle of the
 VOCABULARY = "student-2x128/vocab.txt"
 DOCUMENTS = 32  # of a usual request, as make_profiles.bundled has it
 MEDIAN_TOKENS = 84
+TERMS = ("fixed_us", "per_token_us", "per_square_us", "per_row_us")
 CONCURRENCY = 4  # so that the next batch is ready when one ends
 SECONDS, WARM_UP_SECONDS = 1.8, 0.3
 
@@ -85,6 +87,7 @@ class InSitu:
     """What the simulator is told of a server."""
 
     profile: Path
+    terms: list[dict[str, Any]]  # of the profile's cuts
     cuts: dict[str, CutUnderLoad]
     noise: float  # deviation of the logarithm of a batch's time
     gap_us: float
@@ -131,18 +134,46 @@ def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: P
             file=sys.stderr,
         )
     for cut in fitted:
-        for term in ("fixed_us", "per_token_us", "per_square_us", "per_row_us"):
+        for term in TERMS:
             cut[term] = round(cut[term] * found[cut["id"]].ratio, 7)
     best = max(fitted, key=lambda cut: float(cut["quality"]))
     gap = statistics.median(one.gap_us for one in found.values())
-    profile = bundled(fitted, "a server under load, its costs as they then were", CAPACITY_CUT)
-    profile["server"]["batch_overhead_us"] = round(gap, 1)
-    write(profile, folder)
     return InSitu(
-        profile=folder / f"{profile['name']}.json",
+        profile=write_profile(fitted, gap, folder),
+        terms=fitted,
         cuts=found,
         noise=spread_of([error for one in found.values() for error in one.errors]),
         gap_us=gap,
         loop_error=prediction_error(pairs).shown(),
         unit_ms=1000 / found[best["id"]].requests_per_s,
+    )
+
+
+def write_profile(terms: list[dict[str, Any]], gap_us: float, folder: Path) -> Path:
+    """The profile's file."""
+    profile = bundled(terms, "a server under load, its costs as they then were", CAPACITY_CUT)
+    profile["server"]["batch_overhead_us"] = round(gap_us, 1)
+    write(profile, folder)
+    return folder / f"{profile['name']}.json"
+
+
+def mean_terms(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Between two measurements of the same cuts."""
+    means = []
+    for one, other in zip(a, b, strict=True):
+        costs = {term: round((one[term] + other[term]) / 2, 7) for term in TERMS}
+        means.append({**one, **costs})
+    return means
+
+
+def between(first: InSitu, last: InSitu, folder: Path) -> InSitu:
+    """The mean of what was measured before and after: the speed of a shared host drifts."""
+    terms = mean_terms(first.terms, last.terms)
+    gap = (first.gap_us + last.gap_us) / 2
+    return dataclasses.replace(
+        first,
+        profile=write_profile(terms, gap, folder),
+        terms=terms,
+        noise=(first.noise + last.noise) / 2,
+        gap_us=gap,
     )

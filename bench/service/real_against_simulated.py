@@ -3,8 +3,8 @@
 """The same traces against the real server and in the simulator, policy by policy.
 
 The server runs on core 0 with one engine thread, `tailor load --trace` on core 1. The profile that
-the simulator gets is measured on that server just before (in_situ.py). Cascades and live quality
-are off in both: the simulator has neither.
+the simulator gets is the mean of what such a server shows just before and after (in_situ.py).
+Cascades and live quality are off in both: the simulator has neither.
 
 Usage: .venv/bin/python bench/service/real_against_simulated.py [--seconds 60] [--tailor PROGRAM]
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from calls import Figures, figures, read_calls
-from in_situ import CAPACITY_CUT, DOCUMENTS, InSitu, measure, texts_of
+from in_situ import CAPACITY_CUT, DOCUMENTS, InSitu, between, measure, texts_of
 from measurement import (
     FAMILY,
     ON_CORE_1,
@@ -42,6 +42,7 @@ from server_process import ServerError, ServerProcess
 from traces import TRACES, lines_of
 
 POLICIES = ("tailored", "slackfit", "infaas-slowest-fit", "fixed:student-2x128-int8")
+LOG = "real.log"
 SEEDS = (1, 2, 3)  # of the simulator's lengths and noise; the trace is the same
 TARGET_POINTS = 3.0
 TARGET_ERROR = (0.08, 0.2)  # median and 95th percentile
@@ -119,24 +120,25 @@ def write_traces(situ: InSitu, folder: Path, seconds: float, seed: int) -> dict[
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> tuple[InSitu, list[Cell]]:
-    """Profile, traces, then every policy on every trace."""
+    """Profile, every policy on every trace, profile again; then the same in the simulator."""
     family = without_cascades(arguments.family, folder)
     texts = texts_of(family, folder)
-    with pinned_server(arguments.tailor, family, "tailored", "real.log") as server:
-        situ = measure(server, arguments.tailor, texts, folder)
-    files = write_traces(situ, folder, arguments.seconds, arguments.seed)
-    cells = []
+    tailor: Path = arguments.tailor
+    with pinned_server(tailor, family, "tailored", LOG) as server:
+        first = measure(server, tailor, texts, folder)
+    files = write_traces(first, folder, arguments.seconds, arguments.seed)
+    played = []
     for policy in arguments.policies:
-        with pinned_server(arguments.tailor, family, policy, "real.log") as server:
+        with pinned_server(tailor, family, policy, LOG) as server:
             for name, file in files.items():
-                real, pairs, problems = play(server, arguments.tailor, file, texts)
-                simulated = simulate(arguments.tailor, situ, file, policy, arguments.seconds)
-                cells.append(Cell(name, policy, real, simulated, pairs, problems))
-                print(
-                    f"{policy}, {name}: {100 * real.attainment:.2f} % real, "
-                    f"{100 * simulated.attainment:.2f} % simulated",
-                    file=sys.stderr,
-                )
+                played.append((name, policy, *play(server, tailor, file, texts)))
+                print(f"{policy}, {name}: met {played[-1][2].attainment:.4f}", file=sys.stderr)
+    with pinned_server(tailor, family, "tailored", LOG) as server:
+        situ = between(first, measure(server, tailor, texts, folder), folder)
+    cells = []
+    for name, policy, real, pairs, problems in played:
+        simulated = simulate(tailor, situ, files[name], policy, arguments.seconds)
+        cells.append(Cell(name, policy, real, simulated, pairs, problems))
     return situ, cells
 
 

@@ -17,7 +17,7 @@ import real_against_simulated
 import scrapes
 from calls import Call, Figures, by_second, figures, read_calls, variant_shares
 from fault import ANSWERS, Spell, course_of, crossing, spell_of
-from in_situ import cut_under_load, spread_of
+from in_situ import TERMS, cut_under_load, mean_terms, spread_of
 from measurement import BenchError
 from pinned_server import without_cascades
 from real_against_simulated import Cell, winner
@@ -162,6 +162,11 @@ def test_a_hiccup_does_not_move_the_spread() -> None:
     assert spread_of(even) == pytest.approx(0.34)
     assert spread_of([*even[:-1], 1000.0]) == pytest.approx(spread_of(even))
     assert spread_of([]) == 0
+
+
+def test_a_profile_between_two_measurements() -> None:
+    first, last = ([{"id": "a", "quality": 0.8, **dict.fromkeys(TERMS, value)}] for value in (1, 3))
+    assert mean_terms(first, last) == [{"id": "a", "quality": 0.8, **dict.fromkeys(TERMS, 2)}]
 
 
 def test_the_copy_of_a_family_has_no_calibration(tmp_path: Path) -> None:
