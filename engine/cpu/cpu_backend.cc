@@ -59,18 +59,18 @@ class ForwardPass {
       const PackedAttention& attention = model_.attention[layers[i].attention];
       const PackedLinear& projection =
           first_rows_only ? attention.key_value : attention.query_key_value;
-      const Rows projected =
-          group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(projection.step->out());
+      const Rows projected = group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
+          projection.step->out(), attention.is_half);
       const Rows hidden = hidden_.For(InputOf(i));
       ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
         steps_.Multiply(projection, hidden.From(begin), rows, projected.From(begin));
       });
       Meet();  // attention reads the keys and values of every row of a sequence
       if (first_rows_only) {
-        AttendFirstRows(group, layers[i], attention.query, projected);
+        AttendFirstRows(group, layers[i], projected);
         return;
       }
-      const Rows context = group_.context.View(layers[i].attention_dim());
+      const Rows context = group_.context.View(layers[i].attention_dim(), ContextInput(layers[i]));
       AttendAllRows(group, layers[i], projected, context);
       const StepInput next = InputOf(i + 1);
       if (SharesPanels(layers[i])) {
@@ -91,7 +91,7 @@ class ForwardPass {
     if (!model_.reads_first_rows) return steps_.is_ok();
     const LayerShape& layer = model_.config.layers.back();
     const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
-    const Rows context = mine_.first_context.View(layer.attention_dim());
+    const Rows context = mine_.first_context.View(layer.attention_dim(), ContextInput(layer));
     const std::span<const int> sequences = mine_.first_sequences;
     ForEachBlock(0, static_cast<int>(sequences.size()), [&](int begin, int rows) {
       FinishLayer(layer, context.From(begin), hidden.From(begin), rows, {});
@@ -105,6 +105,16 @@ class ForwardPass {
   StepInput InputOf(size_t layer) const {
     const std::vector<LayerShape>& layers = model_.config.layers;
     return layer < layers.size() ? model_.attention[layers[layer].attention].input : StepInput{};
+  }
+
+  // The tiles that attention writes of its context: those that the output product reads, where it
+  // can.
+  StepInput ContextInput(const LayerShape& layer) const {
+    const PackedAttention& attention = model_.attention[layer.attention];
+    const StepInput input = attention.output.step->input();
+    const bool gives_tiles =
+        attention.is_half && input.type == TileType::kBf16 && layer.head_dim % 16 == 0;
+    return gives_tiles ? input : StepInput{};
   }
 
   void Meet() {
@@ -187,20 +197,20 @@ class ForwardPass {
 
   // The last layer's query and attention for the first rows of the group that this thread has. The
   // rows are kept apart, for Finish.
-  void AttendFirstRows(const SequenceGroup& group, const LayerShape& layer,
-                       const PackedLinear& query_projection, const Rows& key_value) {
+  void AttendFirstRows(const SequenceGroup& group, const LayerShape& layer, const Rows& key_value) {
+    const PackedAttention& attention = model_.attention[layer.attention];
     std::vector<int>& sequences = mine_.first_sequences;
     const int done = static_cast<int>(sequences.size());
     const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
-    const Rows query = mine_.first_query.View(layer.attention_dim());
-    const Rows context = mine_.first_context.View(layer.attention_dim());
+    const Rows query = mine_.first_query.View(layer.attention_dim(), attention.is_half);
+    const Rows context = mine_.first_context.View(layer.attention_dim(), ContextInput(layer));
     ForEachPart(batch_, group, [&](const SequencePart& part) {
       if (!part.has_first_row()) return;
       CopyRow(hidden_.From(part.first), hidden.From(sequences.size()));
       sequences.push_back(part.sequence);
     });
     ForEachBlock(done, static_cast<int>(sequences.size()), [&](int begin, int rows) {
-      steps_.Multiply(query_projection, hidden.From(begin), rows, query.From(begin));
+      steps_.Multiply(attention.query, hidden.From(begin), rows, query.From(begin));
     });
     int row = done;
     ForEachPart(batch_, group, [&](const SequencePart& part) {

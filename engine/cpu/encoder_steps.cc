@@ -35,6 +35,21 @@ void EncoderSteps::Multiply(const PackedLinear& linear, const Rows& x, int rows,
 
 void EncoderSteps::Attention(const LayerShape& layer, const Rows& query, int num_queries,
                              const Rows& keys, int num_keys, const Rows& context) {
+  if (query.half != nullptr) {
+    kernels_.half_attention({.query = query.half,
+                             .key = keys.half,
+                             .value = keys.half + layer.attention_dim(),
+                             .query_stride = query.width,
+                             .key_value_stride = keys.width,
+                             .num_queries = num_queries,
+                             .num_keys = num_keys,
+                             .num_heads = layer.num_heads,
+                             .head_dim = layer.head_dim,
+                             .scratch = memory_.half_attention_scratch.data(),
+                             .context = context.f32,
+                             .tiles = context.tiles});
+    return;
+  }
   kernels_.attention({.query = query.f32,
                       .key = keys.f32,
                       .value = keys.f32 + layer.attention_dim(),

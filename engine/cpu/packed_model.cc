@@ -82,6 +82,10 @@ class Packer {
       TAILOR_ASSIGN_OR_RETURN(packed.key_value,
                               PackParts("attention.key_value", all.subspan(1), Bias::kInProduct));
     }
+    packed.is_half =
+        (!is_inner || packed.query_key_value.step->gives_half()) &&
+        (!is_last || (packed.query.step->gives_half() && packed.key_value.step->gives_half()));
+    if (packed.is_half) Report("attention: own:amx_bf16");
     packed.input = is_inner ? packed.query_key_value.step->input() : packed.key_value.step->input();
     TAILOR_ASSIGN_OR_RETURN(packed.output,
                             Pack("attention.output", {&weights.output}, Bias::kInKernel));
@@ -256,8 +260,10 @@ class Packer {
     model_.scratch_bytes = std::max(model_.scratch_bytes, step.scratch_bytes());
     model_.tile_value_bytes = std::max(model_.tile_value_bytes, TileValueBytes(step.input().type));
     if (step.implementation().empty()) return;
-    std::string kernel =
-        absl::StrCat(name, " ", step.out(), "x", step.in(), ": ", step.implementation());
+    Report(absl::StrCat(name, " ", step.out(), "x", step.in(), ": ", step.implementation()));
+  }
+
+  void Report(std::string kernel) {
     if (std::find(model_.kernels.begin(), model_.kernels.end(), kernel) == model_.kernels.end()) {
       model_.kernels.push_back(std::move(kernel));
     }

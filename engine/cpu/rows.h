@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A view of rows of activations: f32 and, where the next product reads tiles, the same in tiles.
+// A view of rows of activations: f32 or bf16 and, where the next product reads tiles, the same in
+// tiles.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "engine/cpu/kernels/tile_layout.h"
 
@@ -19,10 +21,13 @@ struct StepInput {
 struct Rows {
   float* f32 = nullptr;
   size_t width = 0;
-  TileRows tiles = {};  // kNone: f32 only
+  TileRows tiles = {};       // kNone: none
+  uint16_t* half = nullptr;  // not null: the rows are bf16, and f32 is not to be read or written
 
   Rows From(size_t row) const {
-    Rows rows = {f32 + row * width, width, tiles};
+    Rows rows = *this;
+    rows.f32 += row * width;
+    if (half != nullptr) rows.half += row * width;
     rows.tiles.first_row += static_cast<int>(row);
     return rows;
   }
@@ -33,8 +38,13 @@ struct Rows {
     rows.tiles.fixed_scale = input.input_scale;
     return rows;
   }
-  // The same rows without their first columns; f32 only.
-  Rows Columns(size_t first) const { return {f32 + first, width}; }
+  // The same rows without their first columns, and without tiles.
+  Rows Columns(size_t first) const {
+    return {.f32 = f32 + first,
+            .width = width,
+            .tiles = {},
+            .half = half == nullptr ? nullptr : half + first};
+  }
 
   bool HasTiles() const { return tiles.type != TileType::kNone; }
   // Whether a step with this input can read the tiles.

@@ -17,9 +17,21 @@
 namespace tailor {
 namespace {
 
-// Rows of activations of a feed-forward in f32 between its product and their tiles: few enough for
-// the second-level cache (1.5 MB of 3072 columns), enough to read the weights seldom.
+static_assert(kMaxProductRows <= kMaxTileProductRows);
+
+// Rows of activations of a feed-forward in f32 between its product and their tiles: few, so that
+// they stay in the second-level cache, where the weights do too and cost little to read again.
 constexpr int kInnerRows = 128;
+constexpr size_t kCachedWeights = size_t{1} << 20;
+
+// Columns that floats are multiplied with at a time: as many as leave the activations of 256 rows
+// in the second-level cache, whatever rows a call has, so that sums do not depend on them. Sums of
+// codes are exact only as a whole.
+int RangeColumns(TileType type, int in) {
+  constexpr int kRangeBlockBytes = 48 << 10;  // of 16 rows
+  if (type == TileType::kInt8) return in;
+  return kRangeBlockBytes / static_cast<int>(kTileBytes * TileParts(type)) * TileColumns(type);
+}
 
 int TotalOutputs(std::span<const TileSegment> segments) {
   int out = 0;
@@ -44,6 +56,7 @@ class TileStep final : public LinearStep {
 
   StepInput input() const override { return input_; }
   bool activates() const override { return activation_.has_value(); }
+  bool gives_half() const override { return input_.type != TileType::kSplitBf16 && !activates(); }
   std::string implementation() const override {
     switch (input_.type) {
       case TileType::kInt8:
@@ -68,8 +81,9 @@ class TileStep final : public LinearStep {
     if (!y.HasTiles() || goes_into_tiles) {
       Multiply(x, rows, y, scratch);
     } else {
-      for (int begin = 0; begin < rows; begin += kInnerRows) {
-        const int count = std::min(kInnerRows, rows - begin);
+      const int rows_at_once = bytes() > kCachedWeights ? kMaxProductRows : kInnerRows;
+      for (int begin = 0; begin < rows; begin += rows_at_once) {
+        const int count = std::min(rows_at_once, rows - begin);
         Multiply(x.From(begin), count, y.For({}), scratch);  // f32, always the same rows
         kernels_.store_tiles(
             {.x = y.f32, .x_stride = y.width, .rows = count, .tiles = y.From(begin).tiles});
@@ -94,11 +108,23 @@ class TileStep final : public LinearStep {
                .fixed_scale = input_.input_scale};
       kernels_.store_tiles({.x = x.f32, .x_stride = x.width, .rows = rows, .tiles = tiles});
     }
+    // Only what is f32 can be added to.
+    const bool is_f32 = !activates() && y.half == nullptr;
+    const int range = is_f32 ? RangeColumns(input_.type, in()) : in();
+    for (int first = 0; first < in(); first += range) {
+      MultiplyRange(tiles, rows, first, std::min(range, in() - first), y);
+    }
+  }
+
+  void MultiplyRange(const TileRows& tiles, int rows, int first, int columns, const Rows& y) const {
     size_t column = 0;
     for (const TileSegment& segment : segments_) {
       kernels_.tile_product({.x = tiles,
                              .weight = segment.panels->data.data(),
                              .panel_bytes = segment.panels->panel_bytes(),
+                             .first_column = first,
+                             .columns = columns,
+                             .adds = first > 0,
                              .rows = rows,
                              .out = segment.out,
                              .column_scale = segment.scale.data(),
@@ -107,6 +133,7 @@ class TileStep final : public LinearStep {
                              .activation = activation_.value_or(KernelActivation::kRelu),
                              .y = y.HasTiles() ? nullptr : y.f32 + column,
                              .y_stride = y.width,
+                             .y_half = y.half == nullptr ? nullptr : y.half + column,
                              .y_tiles = y.tiles});
       column += static_cast<size_t>(segment.out);
     }

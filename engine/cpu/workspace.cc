@@ -21,7 +21,7 @@ void GrowGroup(GroupMemory& group, size_t rows, const PackedModel& model, bool i
   group.hidden.Grow(rows, model.config.hidden, model.tile_value_bytes);
   group.query_key_value[0].Grow(rows, 3 * attention);
   if (is_shared) group.query_key_value[1].Grow(rows, 3 * attention);
-  group.context.Grow(rows, attention);
+  group.context.Grow(rows, attention, model.tile_value_bytes);
 }
 
 }  // namespace
@@ -46,6 +46,12 @@ Rows RowBuffer::View(size_t width, const StepInput& input) {
       .For(input);
 }
 
+Rows RowBuffer::View(size_t width, bool is_half) {
+  Rows rows = View(width);
+  if (is_half) rows.half = reinterpret_cast<uint16_t*>(f32_.data());
+  return rows;
+}
+
 Workspace::Workspace(const BatchLimits& limits, int threads)
     : limits_(limits),
       max_group_rows_(std::max(kGroupRows, limits.max_sequence_tokens)),
@@ -67,9 +73,15 @@ void Workspace::Grow(const PackedModel& model) {
     t.inner.Grow(kMaxProductRows, model.max_ffn_panel(), model.tile_value_bytes);
     t.first_hidden.Grow(sequences, hidden, model.tile_value_bytes);
     t.first_query.Grow(sequences, attention);
-    t.first_context.Grow(sequences, attention);
+    t.first_context.Grow(sequences, attention, model.tile_value_bytes);
     GrowBuffer(t.attention_scratch,
                AttentionScratch(limits_.max_sequence_tokens, model.max_head_dim()));
+    const bool has_half = std::any_of(model.attention.begin(), model.attention.end(),
+                                      [](const PackedAttention& a) { return a.is_half; });
+    if (has_half) {
+      GrowBuffer(t.half_attention_scratch,
+                 HalfAttentionScratch(limits_.max_sequence_tokens, model.max_head_dim()));
+    }
     GrowBuffer(t.step_scratch, model.scratch_bytes);
     t.first_sequences.reserve(sequences);
   }

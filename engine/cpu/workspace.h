@@ -9,6 +9,7 @@
 #include "base/aligned_buffer.h"
 #include "engine/api/batch.h"
 #include "engine/cpu/kernels/attention.h"
+#include "engine/cpu/kernels/half_attention.h"
 #include "engine/cpu/packed_model.h"
 #include "engine/cpu/rows.h"
 
@@ -23,6 +24,8 @@ class RowBuffer {
 
   // Rows of `width` (at most the planned one), with tiles of `input`.
   Rows View(size_t width, const StepInput& input = {});
+  // The same memory as rows of bf16 when `is_half`, else as View(width).
+  Rows View(size_t width, bool is_half);
 
  private:
   AlignedBuffer<float> f32_;
@@ -49,6 +52,7 @@ struct ThreadMemory {
   RowBuffer first_query;    // [max_sequences, attention_dim]
   RowBuffer first_context;  // [max_sequences, attention_dim]
   AlignedBuffer<float> attention_scratch;
+  AlignedBuffer<std::byte> half_attention_scratch;
   AlignedBuffer<std::byte> step_scratch;
   std::vector<int> first_sequences;  // which sequence each of the first rows belongs to
 };

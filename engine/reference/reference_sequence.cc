@@ -49,9 +49,14 @@ Matrix Embed(const Model& model, std::span<const int32_t> ids, std::span<const i
   return LayerNorm(model.embedding_norm, std::move(x), {}, model.config.layer_norm_eps);
 }
 
-// softmax(q * k^T) * v for each head; the factor 1/sqrt(head_dim) is already in q.
-Matrix Attend(const LayerShape& shape, size_t tokens, const Matrix& q, const Matrix& k,
-              const Matrix& v) {
+// softmax(q * k^T) * v for each head; the factor 1/sqrt(head_dim) is already in q. is_half: with q,
+// k, v and e^(score - largest) rounded to bf16, the last not in their sum.
+Matrix Attend(const LayerShape& shape, size_t tokens, Matrix q, Matrix k, Matrix v, bool is_half) {
+  if (is_half) {
+    for (Matrix* matrix : {&q, &k, &v}) {
+      for (float& value : *matrix) value = RoundToBf16(value);
+    }
+  }
   const size_t width = shape.attention_dim();
   Matrix context(q.size());
   std::vector<double> p(tokens);
@@ -66,7 +71,10 @@ Matrix Attend(const LayerShape& shape, size_t tokens, const Matrix& q, const Mat
       }
       const double largest = *std::max_element(p.begin(), p.end());
       double total = 0;
-      for (double& value : p) total += value = std::exp(value - largest);
+      for (double& value : p) {
+        total += value = std::exp(value - largest);
+        if (is_half) value = RoundToBf16(static_cast<float>(value));
+      }
       for (size_t i = first; i < first + shape.head_dim; ++i) {
         double sum = 0;
         for (size_t s = 0; s < tokens; ++s) sum += p[s] * v[s * width + i];
@@ -111,10 +119,12 @@ Matrix Encode(const Model& model, Matrix x) {
   for (const LayerShape& shape : model.config.layers) {
     const Attention& attention = model.attention[shape.attention];
     const Ffn& ffn = model.ffn[shape.ffn];
-    const Matrix q = Apply(attention.query, x, tokens);
-    const Matrix k = Apply(attention.key, x, tokens);
-    const Matrix v = Apply(attention.value, x, tokens);
-    const Matrix context = Attend(shape, tokens, q, k, v);
+    const bool is_half = attention.query.arithmetic == Arithmetic::kBf16 &&
+                         attention.key.arithmetic == Arithmetic::kBf16 &&
+                         attention.value.arithmetic == Arithmetic::kBf16;
+    const Matrix context =
+        Attend(shape, tokens, Apply(attention.query, x, tokens), Apply(attention.key, x, tokens),
+               Apply(attention.value, x, tokens), is_half);
     x = LayerNorm(attention.norm, Apply(attention.output, context, tokens), x, eps);
     Matrix inner = Apply(ffn.in, x, tokens);
     for (float& value : inner) value = Activate(model.config.activation, value);

@@ -9,6 +9,21 @@
 
 namespace tailor::TAILOR_ISA {
 
+// log2(kWidth) perfect shuffles of all rows are a transposition.
+TAILOR_INLINE void TransposeSquare(Floats (&a)[kWidth]) {
+  Floats b[kWidth];
+#pragma GCC unroll 4
+  for (int round = 1; round < kWidth; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kWidth / 2; ++i) {
+      b[2 * i] = ZipLow(a[i], a[i + kWidth / 2]);
+      b[2 * i + 1] = ZipHigh(a[i], a[i + kWidth / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kWidth; ++i) a[i] = b[i];
+  }
+}
+
 // kt[d][k] = key[k][d]: squares of kWidth x kWidth in registers. Columns from num_keys up to the
 // next multiple of kWidth become 0.
 TAILOR_INLINE void TransposeKeys(const float* key, size_t stride, int num_keys, int head_dim,
@@ -17,22 +32,11 @@ TAILOR_INLINE void TransposeKeys(const float* key, size_t stride, int num_keys, 
     for (int d0 = 0; d0 < head_dim; d0 += kWidth) {
       const int width = head_dim - d0 < kWidth ? head_dim - d0 : kWidth;
       Floats a[kWidth];
-      Floats b[kWidth];
       for (int i = 0; i < kWidth; ++i) {
         const float* row = key + static_cast<size_t>(k0 + i) * stride + d0;
         a[i] = k0 + i >= num_keys ? Splat(0) : width == kWidth ? Load(row) : LoadFirst(row, width);
       }
-      // log2(kWidth) perfect shuffles of all rows are a transposition.
-#pragma GCC unroll 4
-      for (int round = 1; round < kWidth; round *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < kWidth / 2; ++i) {
-          b[2 * i] = ZipLow(a[i], a[i + kWidth / 2]);
-          b[2 * i + 1] = ZipHigh(a[i], a[i + kWidth / 2]);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < kWidth; ++i) a[i] = b[i];
-      }
+      TransposeSquare(a);
       for (int i = 0; i < width; ++i)
         Store(kt + static_cast<size_t>(d0 + i) * kt_stride + k0, a[i]);
     }

@@ -6,6 +6,7 @@
 #include "engine/cpu/kernels/bias_activation.h"
 #include "engine/cpu/kernels/bias_residual_layer_norm.h"
 #include "engine/cpu/kernels/embed_layer_norm.h"
+#include "engine/cpu/kernels/half_attention.h"
 #include "engine/cpu/kernels/multiply_codes.h"
 #include "engine/cpu/kernels/quantize_rows.h"
 #include "engine/cpu/kernels/scale_sums.h"
@@ -25,6 +26,7 @@ struct KernelSet {
   // With AMX; null without, and then no kernel writes tiles.
   StoreTilesFn store_tiles;
   TileProductFn tile_product;
+  HalfAttentionFn half_attention;
 
   bool has_tiles() const { return tile_product != nullptr; }
 };

@@ -8,6 +8,7 @@
 #include "engine/cpu/kernels/kernel_set.h"
 #include "engine/cpu/kernels/layer_norm_simd.h"
 #if defined(__AMX_TILE__)
+#include "engine/cpu/kernels/half_attention_amx.h"
 #include "engine/cpu/kernels/tile_product_amx.h"
 #endif
 
@@ -23,10 +24,12 @@ const KernelSet kKernels = {.embed_layer_norm = EmbedLayerNorm,
                             .scale_sums = ScaleSums,
 #if defined(__AMX_TILE__)
                             .store_tiles = StoreTiles,
-                            .tile_product = TileProduct};
+                            .tile_product = TileProduct,
+                            .half_attention = HalfAttention};
 #else
                             .store_tiles = nullptr,
-                            .tile_product = nullptr};
+                            .tile_product = nullptr,
+                            .half_attention = nullptr};
 #endif
 
 }  // namespace tailor::TAILOR_ISA

@@ -39,6 +39,36 @@ void BenchAttention(benchmark::State& state, const KernelSet& kernels) {
                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// Numbers that differ: tiles of equal ones are faster to load.
+void BenchHalfAttention(benchmark::State& state, const KernelSet& kernels) {
+  const int tokens = static_cast<int>(state.range(0));
+  const int head_dim = static_cast<int>(state.range(1));
+  const int heads = 12;
+  const size_t width = static_cast<size_t>(heads) * head_dim;
+  AlignedBuffer<uint16_t> projected(3 * width * tokens);
+  for (size_t i = 0; i < projected.size(); ++i) {
+    projected[i] = static_cast<uint16_t>(0x3E00 + i * 2654435761U % 256);  // 0.125 to 0.5
+  }
+  AlignedBuffer<float> context(width * tokens);
+  AlignedBuffer<std::byte> scratch(HalfAttentionScratch(tokens, head_dim));
+  for (auto _ : state) {
+    kernels.half_attention({.query = projected.data(),
+                            .key = projected.data() + width,
+                            .value = projected.data() + 2 * width,
+                            .query_stride = 3 * width,
+                            .key_value_stride = 3 * width,
+                            .num_queries = tokens,
+                            .num_keys = tokens,
+                            .num_heads = heads,
+                            .head_dim = head_dim,
+                            .scratch = scratch.data(),
+                            .context = context.data(),
+                            .tiles = {}});
+  }
+  state.counters["flops"] = benchmark::Counter(4.0 * tokens * tokens * static_cast<double>(width),
+                                               benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void BenchBiasGelu(benchmark::State& state, const KernelSet& kernels) {
   const int columns = static_cast<int>(state.range(0));
   AlignedBuffer<float> x(static_cast<size_t>(kRows) * columns);
@@ -171,6 +201,13 @@ void Register(CpuIsa isa) {
       ->Args({128, 32})
       ->Args({128, 64})
       ->Args({512, 64});
+  if (kernels.has_tiles()) {
+    add("half_attention", BenchHalfAttention)
+        ->Args({64, 32})
+        ->Args({128, 32})
+        ->Args({128, 64})
+        ->Args({512, 64});
+  }
   add("bias_gelu", BenchBiasGelu)->Arg(512)->Arg(1536)->Arg(3072);
   add("layer_norm", BenchLayerNorm)->Arg(128)->Arg(384)->Arg(768);
   add("embedding", BenchEmbedding)->Arg(128)->Arg(384);

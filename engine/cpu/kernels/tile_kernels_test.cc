@@ -227,6 +227,9 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
     return {.x = x.tiles(),
             .weight = w.packed.data.data(),
             .panel_bytes = TilePanelBytes(x.tiles().type, x.tiles().columns),
+            .first_column = 0,
+            .columns = 0,
+            .adds = false,
             .rows = rows,
             .out = out,
             .column_scale = w.scale.data(),
@@ -276,7 +279,7 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
 const std::vector<Case>& Cases() {
   static const std::vector<Case> cases = {{1, 1, 1},     {5, 7, 26},    {16, 32, 64},
                                           {17, 33, 65},  {31, 64, 60},  {33, 48, 128},
-                                          {64, 96, 384}, {48, 20, 1000}};
+                                          {64, 96, 384}, {70, 40, 2100}};
   return cases;
 }
 
@@ -339,9 +342,37 @@ TEST_P(TileProduct, Activates) {
   }
 }
 
+class TileFloatProduct : public TileProduct {};
+
+// Columns a range at a time: the sum of what each gives.
+TEST_P(TileFloatProduct, AddsRangesOfColumns) {
+  const Case c = {37, 50, 200};
+  const Weights w = MakeWeights(GetParam(), c.out, c.in);
+  const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
+  const Tiles tiles(GetParam(), c.rows, c.in);
+  Store(x, c.rows, tiles);
+  std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
+  TileProductArgs args = Args(tiles, w, c.rows, c.out, y.data());
+  args.columns = 64;
+  kernels().tile_product(args);
+  args.adds = true;
+  args.first_column = 64;
+  args.columns = c.in - 64;
+  kernels().tile_product(args);
+  const Expected expected = Expect(tiles, x, w, c);
+  for (int r = 0; r < c.rows; ++r) {
+    EXPECT_EQ(y[r * (c.out + 1) + c.out], kGuard);
+    for (int o = 0; o < c.out; ++o) {
+      ASSERT_NEAR(y[r * (c.out + 1) + o], expected.values[r * c.out + o],
+                  1.1 * expected.bounds[r * c.out + o])
+          << r << ", " << o;
+    }
+  }
+}
+
 // Whatever other rows the call has, in whichever place.
 TEST_P(TileProduct, RowsDoNotDependOnEachOther) {
-  const Case c = {80, 70, 200};
+  const Case c = {80, 70, 1300};  // several parts of the columns
   const Weights w = MakeWeights(GetParam(), c.out, c.in);
   const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
   const Tiles all(GetParam(), c.rows, c.in);
@@ -365,13 +396,15 @@ TEST_P(TileProduct, RowsDoNotDependOnEachOther) {
   }
 }
 
+std::string TypeName(const ::testing::TestParamInfo<TileType>& test) {
+  return test.param == TileType::kInt8 ? "int8" : test.param == TileType::kBf16 ? "bf16" : "bf16x3";
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, TileProduct,
                          ::testing::Values(TileType::kBf16, TileType::kSplitBf16, TileType::kInt8),
-                         [](const auto& test) {
-                           return test.param == TileType::kInt8   ? "int8"
-                                  : test.param == TileType::kBf16 ? "bf16"
-                                                                  : "bf16x3";
-                         });
+                         TypeName);
+INSTANTIATE_TEST_SUITE_P(Types, TileFloatProduct,
+                         ::testing::Values(TileType::kBf16, TileType::kSplitBf16), TypeName);
 
 }  // namespace
 }  // namespace tailor

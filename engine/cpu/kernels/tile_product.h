@@ -14,18 +14,25 @@
 
 namespace tailor {
 
+constexpr int kMaxTileProductRows = 256;
+
 struct TileProductArgs {
   TileRows x;               // [rows, in]; first_row is a multiple of 16
   const std::byte* weight;  // panels of x.type: [out, at least in]
   size_t panel_bytes;       // from one panel to the next: those of a wider matrix have more than in
-  int rows;
+  // Which columns of x and of the weights, the first a multiple of TileColumns; 0 columns: all.
+  int first_column;
+  int columns;
+  bool adds;  // to y instead of the bias; not of kInt8, and nothing activates
+  int rows;   // at most kMaxTileProductRows
   int out;
   const float* column_scale;  // [PaddedOutputs(out)], kInt8 only
   const float* bias;          // [PaddedOutputs(out)]
   bool activates;
   KernelActivation activation;  // a gelu or relu; not read otherwise
-  float* y;                     // [rows, out], rows y_stride apart; null with y_tiles
+  float* y;                     // [rows, out], rows y_stride apart; null with the following
   size_t y_stride;
+  uint16_t* y_half;  // the same rounded to bf16, when nothing activates: written instead of y
   TileRows y_tiles;  // of kBf16 and kSplitBf16 that activate: written instead of y
 };
 

@@ -1,49 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks of 32 rows and 32 outputs: four tiles of sums, two of activations, two of weights. The
-// sums of a block go to a buffer in the first-level cache and are finished (scaled, activated,
-// stored) between the tile instructions of the next block, where the vector units are idle.
+// sums of a block go to a buffer in the first-level cache and are finished (tile_finisher_amx.h)
+// between the tile instructions of the next block, where the vector units are idle.
 #pragma once
 
-#include "engine/cpu/kernels/bias_activation_simd.h"
 #include "engine/cpu/kernels/simd.h"
-#include "engine/cpu/kernels/store_tiles_simd.h"
+#include "engine/cpu/kernels/tile_finisher_amx.h"
 #include "engine/cpu/kernels/tile_product.h"
+#include "engine/cpu/kernels/tile_registers_amx.h"
 
 namespace tailor::TAILOR_ISA {
 
-constexpr int kBlockRows = 2 * kTileRows;
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-// Eight tiles of 16 rows and 64 bytes, until ReleaseTiles.
-TAILOR_INLINE void ConfigureTiles() {
-  TileConfig config;
-  for (int i = 0; i < 8; ++i) {
-    config.row_bytes[i] = kTileRowBytes;
-    config.rows[i] = kTileRows;
-  }
-  _tile_loadconfig(&config);
-}
-TAILOR_INLINE void ReleaseTiles() { _tile_release(); }
-
 // One step of a block: sums += activations * weights, over the columns of one tile. Tiles 0 to 3
 // are the sums, 4 and 5 activations, 6 and 7 weights; a block of 16 rows has no tiles 2, 3 and 5.
+// Activations are loaded with the hint that they are read once, so that they do not drive the
+// weights, which every block reads, out of the first-level cache.
 template <TileType kType, int kTiles>
 TAILOR_INLINE void MultiplyStep(const std::byte* x0, const std::byte* x1, const std::byte* w) {
-  _tile_loadd(4, x0, kTileRowBytes);
+  _tile_stream_loadd(4, x0, kTileRowBytes);
   _tile_loadd(6, w, kTileRowBytes);
   _tile_loadd(7, w + kTileBytes, kTileRowBytes);
   if constexpr (kType == TileType::kInt8) {
     _tile_dpbssd(0, 4, 6);
     _tile_dpbssd(1, 4, 7);
     if constexpr (kTiles == 2) {
-      _tile_loadd(5, x1, kTileRowBytes);
+      _tile_stream_loadd(5, x1, kTileRowBytes);
       _tile_dpbssd(2, 5, 6);
       _tile_dpbssd(3, 5, 7);
     }
@@ -52,7 +33,7 @@ TAILOR_INLINE void MultiplyStep(const std::byte* x0, const std::byte* x1, const 
   _tile_dpbf16ps(0, 4, 6);
   _tile_dpbf16ps(1, 4, 7);
   if constexpr (kTiles == 2) {
-    _tile_loadd(5, x1, kTileRowBytes);
+    _tile_stream_loadd(5, x1, kTileRowBytes);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
@@ -68,120 +49,42 @@ TAILOR_INLINE void MultiplyStep(const std::byte* x0, const std::byte* x1, const 
     }
     _tile_loadd(6, w, kTileRowBytes);
     _tile_loadd(7, w + kTileBytes, kTileRowBytes);
-    _tile_loadd(4, x0 + kTileBytes, kTileRowBytes);
+    _tile_stream_loadd(4, x0 + kTileBytes, kTileRowBytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     if constexpr (kTiles == 2) {
-      _tile_loadd(5, x1 + kTileBytes, kTileRowBytes);
+      _tile_stream_loadd(5, x1 + kTileBytes, kTileRowBytes);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
   }
 }
 
-// The sums of one block that wait to be finished.
-struct Unfinished {
-  const int32_t* sums = nullptr;  // [kBlockRows, kPanelOutputs]; the bits of f32 unless kInt8
-  int row = 0;                    // of the call
-  int column = 0;
-  int rows = 0;  // 0: nothing waits
-  int done = 0;  // rows that are finished
+// A block's share of some columns of the activations.
+struct BlockPart {
+  const std::byte* x;
+  size_t x_block;  // bytes from 16 rows to the next
+  const std::byte* w;
+  int steps;
+  bool adds;                  // to what is in sums
+  int32_t* sums;              // [kBlockRows, kPanelOutputs]
+  const std::byte* prefetch;  // weights that will be read
+  int prefetch_lines;         // each step
 };
 
-enum class TileActivation { kNone, kGeluErf, kGeluTanh, kRelu };
-
-template <TileActivation kActivation, int kVectors>
-TAILOR_INLINE void ActivateTile(Floats (&v)[kVectors]) {
-  if constexpr (kActivation == TileActivation::kGeluErf) {
-    Activate<KernelActivation::kGeluErf>(v);
-  } else if constexpr (kActivation == TileActivation::kGeluTanh) {
-    Activate<KernelActivation::kGeluTanh>(v);
-  } else if constexpr (kActivation == TileActivation::kRelu) {
-    Activate<KernelActivation::kRelu>(v);
-  }
-}
-
-// What the rows of one block have in common.
-struct PanelVectors {
-  Floats bias[2];
-  Floats scale[2];  // kInt8 only
-};
-
-template <TileType kType, TileActivation kActivation>
-TAILOR_INLINE void StoreHalf(const TileProductArgs& a, int row, int column, Floats v) {
-  const int n = a.out - column;
-  if constexpr (kType != TileType::kInt8 && kActivation != TileActivation::kNone) {
-    if (n < 16) v = n > 0 ? KeepFirst(v, n) : Splat(0.0F);
-    StoreTileColumns<kType>(a.y_tiles.Row(row), column, v);
-  } else {
-    float* y = a.y + static_cast<size_t>(row) * a.y_stride + column;
-    if (n >= 16) {
-      Store(y, v);
-    } else if (n > 0) {
-      StoreFirst(y, v, n);
-    }
-  }
-}
-
-template <TileType kType, TileActivation kActivation, int kRows>
-TAILOR_INLINE void FinishSomeRows(const TileProductArgs& a, const PanelVectors& panel,
-                                  Unfinished& u) {
-  Floats v[2 * kRows];
-  for (int i = 0; i < 2 * kRows; ++i) {
-    const __m512i sums = _mm512_load_si512(u.sums + u.done * kPanelOutputs + 16 * i);
-    if constexpr (kType == TileType::kInt8) {
-      const Floats row_scale = Splat(a.x.scales[a.x.first_row + u.row + u.done + i / 2]);
-      v[i] = MulAdd(_mm512_cvtepi32_ps(sums), row_scale * panel.scale[i % 2], panel.bias[i % 2]);
-    } else {
-      v[i] = _mm512_castsi512_ps(sums) + panel.bias[i % 2];
-    }
-  }
-  ActivateTile<kActivation>(v);
-  for (int i = 0; i < 2 * kRows; ++i) {
-    StoreHalf<kType, kActivation>(a, u.row + u.done + i / 2, u.column + i % 2 * 16, v[i]);
-  }
-  u.done += kRows;
-}
-
-template <TileType kType, TileActivation kActivation>
-TAILOR_INLINE void FinishRows(const TileProductArgs& a, const PanelVectors& panel, Unfinished& u,
-                              int rows) {
-  const int end = u.done + rows < u.rows ? u.done + rows : u.rows;
-  while (u.done + 2 <= end) FinishSomeRows<kType, kActivation, 2>(a, panel, u);
-  if (u.done < end) FinishSomeRows<kType, kActivation, 1>(a, panel, u);
-}
-
-template <TileType kType>
-TAILOR_INLINE PanelVectors LoadPanel(const TileProductArgs& a, int column) {
-  PanelVectors panel;
-  for (int half = 0; half < 2; ++half) {
-    panel.bias[half] = Load(a.bias + column + 16 * half);
-    if constexpr (kType == TileType::kInt8) {
-      panel.scale[half] = Load(a.column_scale + column + 16 * half);
-    }
-  }
-  return panel;
-}
-
-// The sums of kTiles * 16 rows, to `sums`, while what waits is finished.
-template <TileType kType, TileActivation kActivation, int kTiles>
-TAILOR_INLINE void MultiplyBlock(const TileProductArgs& a, const std::byte* x, size_t x_block,
-                                 const std::byte* w, int steps, int32_t* sums, Unfinished& u) {
-  constexpr size_t kStepBytes = kTileBytes * TileParts(kType);
-  const int rows_per_step = ((u.rows + steps - 1) / steps + 1) / 2 * 2;
-  const PanelVectors panel = LoadPanel<kType>(a, u.column);
-  _tile_zero(0);
-  _tile_zero(1);
+template <int kTiles>
+TAILOR_INLINE void LoadSums(const int32_t* sums) {
+  constexpr int kStride = kPanelOutputs * sizeof(int32_t);
+  _tile_loadd(0, sums, kStride);
+  _tile_loadd(1, sums + 16, kStride);
   if constexpr (kTiles == 2) {
-    _tile_zero(2);
-    _tile_zero(3);
+    _tile_loadd(2, sums + kTileRows * kPanelOutputs, kStride);
+    _tile_loadd(3, sums + kTileRows * kPanelOutputs + 16, kStride);
   }
-  for (int step = 0; step < steps; ++step) {
-    MultiplyStep<kType, kTiles>(x, x + x_block, w);
-    x += kStepBytes;
-    w += 2 * kStepBytes;
-    FinishRows<kType, kActivation>(a, panel, u, rows_per_step);
-  }
+}
+
+template <int kTiles>
+TAILOR_INLINE void StoreSums(int32_t* sums) {
   constexpr int kStride = kPanelOutputs * sizeof(int32_t);
   _tile_stored(0, sums, kStride);
   _tile_stored(1, sums + 16, kStride);
@@ -191,33 +94,97 @@ TAILOR_INLINE void MultiplyBlock(const TileProductArgs& a, const std::byte* x, s
   }
 }
 
-template <TileType kType, TileActivation kActivation>
-static void TileProductOf(const TileProductArgs& a) noexcept {
-  alignas(64) int32_t sums[2][kBlockRows * kPanelOutputs];
-  const int steps = TileSteps(kType, a.x.columns);
-  const size_t x_block = TileBlockBytes(kType, a.x.columns);
-  const std::byte* x = a.x.Row(0);
-  Unfinished waiting;
-  int buffer = 0;
-  for (int column = 0; column < a.out; column += kPanelOutputs) {
-    const std::byte* w = a.weight + static_cast<size_t>(column / kPanelOutputs) * a.panel_bytes;
-    for (int row = 0; row < a.rows; row += kBlockRows) {
-      const std::byte* block = x + static_cast<size_t>(row / kTileRows) * x_block;
-      const int rows = a.rows - row < kBlockRows ? a.rows - row : kBlockRows;
-      if (rows > kTileRows) {
-        MultiplyBlock<kType, kActivation, 2>(a, block, x_block, w, steps, sums[buffer], waiting);
-      } else {
-        MultiplyBlock<kType, kActivation, 1>(a, block, x_block, w, steps, sums[buffer], waiting);
-      }
-      waiting = {.sums = sums[buffer], .row = row, .column = column, .rows = rows, .done = 0};
-      buffer ^= 1;
+// The sums of kTiles * 16 rows, while what waits is finished.
+template <TileType kType, int kTiles, typename Waiting>
+TAILOR_INLINE void MultiplyBlock(const BlockPart& part, Waiting waiting) {
+  constexpr size_t kStepBytes = kTileBytes * TileParts(kType);
+  if (part.adds) {
+    LoadSums<kTiles>(part.sums);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (kTiles == 2) {
+      _tile_zero(2);
+      _tile_zero(3);
     }
   }
-  FinishRows<kType, kActivation>(a, LoadPanel<kType>(a, waiting.column), waiting, waiting.rows);
+  const std::byte* x = part.x;
+  const std::byte* w = part.w;
+  const std::byte* prefetch = part.prefetch;
+  int due = 0;  // pairs of rows times steps
+  for (int step = 0; step < part.steps; ++step) {
+    MultiplyStep<kType, kTiles>(x, x + part.x_block, w);
+    x += kStepBytes;
+    w += 2 * kStepBytes;
+    for (int i = 0; i < part.prefetch_lines; ++i, prefetch += 64) {
+      _mm_prefetch(prefetch, _MM_HINT_T1);
+    }
+    for (due += kBlockRows / 2; due > 0 && !waiting.IsDone(); due -= part.steps) {
+      waiting.FinishRows();
+    }
+  }
+  StoreSums<kTiles>(part.sums);  // the buffer may be the one that has just been finished
+}
+
+// Steps that are done for all rows before the next ones: their weights, and the activations of a
+// block, stay in the first-level cache.
+constexpr int kPartSteps = 16;
+
+template <TileType kType, TileActivation kActivation,
+          TileOutput kOutput = OutputOf(kType, kActivation)>
+static void TileProductOf(const TileProductArgs& a) noexcept {
+  using Waiting = Finisher<kType, kActivation, kOutput>;
+  constexpr size_t kStepBytes = kTileBytes * TileParts(kType);
+  alignas(64) int32_t sums[kMaxTileProductRows * kPanelOutputs];
+  const int steps = TileSteps(kType, a.columns > 0 ? a.columns : a.x.columns);
+  const size_t first_step = a.first_column / TileColumns(kType);
+  const std::byte* x = a.x.Row(0) + first_step * kStepBytes;
+  const std::byte* weight = a.weight + first_step * 2 * kStepBytes;
+  const int parts = (steps * TileParts(kType) + kPartSteps - 1) / kPartSteps;
+  const int blocks = (a.rows + kBlockRows - 1) / kBlockRows;
+  const int prefetch_lines = (static_cast<int>(2 * kStepBytes / 64) + blocks - 1) / blocks;
+  const size_t x_block = TileBlockBytes(kType, a.x.columns);
+  Waiting waiting;
+  for (int column = 0; column < a.out; column += kPanelOutputs) {
+    const std::byte* panel = weight + static_cast<size_t>(column / kPanelOutputs) * a.panel_bytes;
+    for (int part = 0; part < parts; ++part) {
+      const int first = steps * part / parts;
+      const int end = steps * (part + 1) / parts;
+      const bool is_last = part + 1 == parts;
+      const std::byte* next = is_last ? panel + a.panel_bytes : panel + 2 * kStepBytes * end;
+      for (int block = 0; block < blocks; ++block) {
+        const int row = block * kBlockRows;
+        const int rows = a.rows - row < kBlockRows ? a.rows - row : kBlockRows;
+        const int lines_before = block * prefetch_lines * (end - first);
+        const BlockPart block_part = {.x = x + row / kTileRows * x_block + kStepBytes * first,
+                                      .x_block = x_block,
+                                      .w = panel + 2 * kStepBytes * first,
+                                      .steps = end - first,
+                                      .adds = part > 0,
+                                      // One buffer for all blocks stays in the first-level cache.
+                                      .sums = sums + (parts == 1 ? 0 : row * kPanelOutputs),
+                                      .prefetch = next + static_cast<size_t>(lines_before) * 64,
+                                      .prefetch_lines = prefetch_lines};
+        if (rows > kTileRows) {
+          MultiplyBlock<kType, 2>(block_part, waiting);
+        } else {
+          MultiplyBlock<kType, 1>(block_part, waiting);
+        }
+        waiting = Waiting(a, block_part.sums, row, column, is_last ? rows : 0);
+      }
+    }
+  }
+  while (!waiting.IsDone()) waiting.FinishRows();
 }
 
 template <TileType kType>
 static void TileProductOf(const TileProductArgs& a) noexcept {
+  if (a.y_half != nullptr) {
+    return TileProductOf<kType, TileActivation::kNone, TileOutput::kHalves>(a);
+  }
+  if (a.adds) {
+    return TileProductOf<kType, TileActivation::kNone, TileOutput::kAddedFloats>(a);
+  }
   if (!a.activates) return TileProductOf<kType, TileActivation::kNone>(a);
   switch (a.activation) {
     case KernelActivation::kGeluErf:

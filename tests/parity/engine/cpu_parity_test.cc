@@ -106,6 +106,7 @@ std::map<std::string, std::vector<int>> Batches() {
 }
 
 constexpr double kInt8Bound = 1e-1;
+constexpr double kInt8MedianBound = 2e-2;  // where nearly all sequences have flipped codes
 
 // The ways to hold a model in int8, all from the same weights: codes made at load; stored codes
 // with fixed input scales; stored codes beside floats.
@@ -256,7 +257,10 @@ TEST_P(CpuParity, F16AgreesWithTheReference) {
 // neighbouring code; a flip of one step, 1/127 of the largest of its row, disturbs all outputs of
 // that row, and with them many more codes. A sequence is therefore either free of flips and agrees
 // as in f32, or differs by int8's own rounding noise (docs/numerics.md derives the bound). Most are
-// free; a wrong scale or a wrong code would move all of them.
+// free; a wrong scale or a wrong code would move all of them. On AMX, attention between int8
+// projections is in bf16, which the reference's is not. That flips codes in most sequences where
+// scales are dynamic; the static one is so coarse that half of them still have none, and attention
+// of "mixed" is in f32.
 TEST_P(CpuParity, Int8AgreesWithTheReference) {
   const BertConfig config = Configs().at(GetParam());
   for (const auto& [format, package] : Int8Models(config)) {
@@ -282,7 +286,9 @@ TEST_P(CpuParity, Int8AgreesWithTheReference) {
       std::nth_element(differences.begin(), middle, differences.end());
       std::printf("  %s/%s: median difference %.1e\n", GetParam().c_str(), format.c_str(),
                   static_cast<double>(*middle));
-      EXPECT_LE(*middle, 1e-5) << GetParam() << "/" << format;
+      const bool has_half_attention = cpu->info().isa == "amx" && format == "dynamic";
+      EXPECT_LE(*middle, has_half_attention ? kInt8MedianBound : 1e-5)
+          << GetParam() << "/" << format;
     }
   }
 }

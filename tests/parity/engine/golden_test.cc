@@ -16,6 +16,8 @@
 namespace tailor {
 namespace {
 
+constexpr double kInt8Bound = 1e-1;  // int8's own noise: docs/numerics.md, "Why int8 is held twice"
+
 using testing::Cpu;
 using testing::ExpectNear;
 using testing::LoadInto;
@@ -55,7 +57,10 @@ TEST(Golden, ReferenceAndCpuAgreeWithPyTorch) {
     ExpectNear(Outputs(*reference, LoadInto(*reference, *package), batch), expected, 1e-4,
                name + "/reference");
     const std::unique_ptr<Backend> cpu = Cpu(2);
-    ExpectNear(Outputs(*cpu, LoadInto(*cpu, *package), batch), expected, 1e-4, name + "/cpu");
+    // Between int8 projections attention is in bf16 on AMX, which flips codes behind it; those of
+    // the static golden stand too far apart for that.
+    const double bound = name == "int8_dynamic" && cpu->info().isa == "amx" ? kInt8Bound : 1e-4;
+    ExpectNear(Outputs(*cpu, LoadInto(*cpu, *package), batch), expected, bound, name + "/cpu");
   }
 }
 

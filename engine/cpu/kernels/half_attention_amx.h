@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// Per head: keys and values are packed once into tiles, then blocks of 16 queries go through
+// scores, softmax and the sum of values while their score rows stay in the first-level cache.
+#pragma once
+
+#include "engine/cpu/kernels/attention_simd.h"
+#include "engine/cpu/kernels/half_attention.h"
+#include "engine/cpu/kernels/simd.h"
+#include "engine/cpu/kernels/store_tiles_simd.h"
+#include "engine/cpu/kernels/tile_registers_amx.h"
+
+namespace tailor::TAILOR_ISA {
+
+constexpr int kVectorHalves = 32;  // bf16 numbers of a vector, and of a row of a tile
+
+TAILOR_INLINE __mmask32 FirstHalves(int n) {
+  return n >= kVectorHalves ? ~__mmask32{0} : n > 0 ? (__mmask32{1} << n) - 1 : __mmask32{0};
+}
+
+// 16 keys a tile; row r of it holds dimensions 2 r and 2 r + 1 of each: a transposition of pairs.
+TAILOR_INLINE void PackKeyTiles(const HalfAttentionArgs& a, const HalfAttentionLayout& layout,
+                                const uint16_t* key, std::byte* tiles) {
+  for (int k0 = 0; k0 < layout.key_steps * 32; k0 += 16) {
+    for (int s = 0; s < layout.dim_steps; ++s, tiles += kTileBytes) {
+      const __mmask32 dims = FirstHalves(a.head_dim - s * kVectorHalves);
+      Floats pairs[16];
+      for (int i = 0; i < 16; ++i) {
+        const uint16_t* row =
+            key + static_cast<size_t>(k0 + i) * a.key_value_stride + s * kVectorHalves;
+        pairs[i] = k0 + i < a.num_keys ? _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(dims, row))
+                                       : Splat(0);
+      }
+      TransposeSquare(pairs);
+      for (int i = 0; i < 16; ++i) Store(reinterpret_cast<float*>(tiles) + 16 * i, pairs[i]);
+    }
+  }
+}
+
+// 32 keys a tile; row r of it holds keys 2 r and 2 r + 1, interleaved, of 16 dimensions.
+TAILOR_INLINE void PackValueTiles(const HalfAttentionArgs& a, const HalfAttentionLayout& layout,
+                                  const uint16_t* value, std::byte* tiles) {
+  alignas(64) static constexpr uint16_t kLow[kVectorHalves] = {
+      0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+      8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i low = _mm512_load_si512(kLow);
+  const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+  for (int r = 0; r < layout.key_steps * 16; ++r) {
+    const uint16_t* row = value + static_cast<size_t>(2 * r) * a.key_value_stride;
+    std::byte* out = tiles + static_cast<size_t>(r / 16) * layout.dim_tiles * kTileBytes +
+                     static_cast<size_t>(r % 16) * kTileRowBytes;
+    for (int d = 0; d < layout.dim_tiles; d += 2) {
+      const __mmask32 dims = FirstHalves(a.head_dim - d * 16);
+      const auto load = [&](int i) {
+        return _mm512_maskz_loadu_epi16(2 * r + i < a.num_keys ? dims : 0,
+                                        row + i * a.key_value_stride + d * 16);
+      };
+      const __m512i even = load(0);
+      const __m512i odd = load(1);
+      std::byte* at = out + d * kTileBytes;
+      _mm512_store_si512(at, _mm512_permutex2var_epi16(even, low, odd));
+      if (d + 1 == layout.dim_tiles) break;
+      _mm512_store_si512(at + kTileBytes, _mm512_permutex2var_epi16(even, high, odd));
+    }
+  }
+}
+
+TAILOR_INLINE void PackQueryTiles(const HalfAttentionArgs& a, const HalfAttentionLayout& layout,
+                                  const uint16_t* query, int rows, std::byte* tiles) {
+  for (int s = 0; s < layout.dim_steps; ++s) {
+    const __mmask32 dims = FirstHalves(a.head_dim - s * kVectorHalves);
+    for (int r = 0; r < rows; ++r) {
+      const uint16_t* row = query + static_cast<size_t>(r) * a.query_stride + s * kVectorHalves;
+      _mm512_store_si512(tiles + s * kTileBytes + r * kTileRowBytes,
+                         _mm512_maskz_loadu_epi16(dims, row));
+    }
+  }
+}
+
+// Products of one row of tiles with kTiles columns of them. Tiles of b stand `tile` bytes apart
+// within a step, and steps `step` bytes.
+struct RowProduct {
+  const std::byte* a;  // [steps] tiles
+  int steps;
+  const std::byte* b;
+  size_t tile;
+  size_t step;
+  float* out;  // [16, 16 * kTiles], rows out_stride apart
+  size_t out_stride;
+};
+
+template <int kTiles>
+TAILOR_INLINE void MultiplyRow(const RowProduct& p) {
+  _tile_zero(0);
+  if constexpr (kTiles > 1) _tile_zero(1);
+  if constexpr (kTiles > 2) _tile_zero(2);
+  if constexpr (kTiles > 3) _tile_zero(3);
+  const std::byte* b = p.b;
+  for (int s = 0; s < p.steps; ++s, b += p.step) {
+    _tile_loadd(4, p.a + s * kTileBytes, kTileRowBytes);
+    _tile_loadd(5, b, kTileRowBytes);
+    _tile_dpbf16ps(0, 4, 5);
+    if constexpr (kTiles > 1) {
+      _tile_loadd(6, b + p.tile, kTileRowBytes);
+      _tile_dpbf16ps(1, 4, 6);
+    }
+    if constexpr (kTiles > 2) {
+      _tile_loadd(7, b + 2 * p.tile, kTileRowBytes);
+      _tile_dpbf16ps(2, 4, 7);
+    }
+    if constexpr (kTiles > 3) {
+      _tile_loadd(5, b + 3 * p.tile, kTileRowBytes);
+      _tile_dpbf16ps(3, 4, 5);
+    }
+  }
+  const size_t stride = p.out_stride * sizeof(float);
+  _tile_stored(0, p.out, stride);
+  if constexpr (kTiles > 1) _tile_stored(1, p.out + 16, stride);
+  if constexpr (kTiles > 2) _tile_stored(2, p.out + 32, stride);
+  if constexpr (kTiles > 3) _tile_stored(3, p.out + 48, stride);
+}
+
+// All `tiles` columns, four at a time.
+TAILOR_INLINE void MultiplyRow(RowProduct p, int tiles) {
+  for (; tiles >= 4; tiles -= 4) {
+    MultiplyRow<4>(p);
+    p.b += 4 * p.tile;
+    p.out += 64;
+  }
+  switch (tiles) {
+    case 3:
+      return MultiplyRow<3>(p);
+    case 2:
+      return MultiplyRow<2>(p);
+    case 1:
+      return MultiplyRow<1>(p);
+    default:
+      return;
+  }
+}
+
+// 2^x within 1e-4 of its size for any x that is not above 127: far below what a weight loses when
+// it becomes bf16. The cubic approximates 2^f for f in [0, 1) (a fit of least relative error).
+TAILOR_INLINE Floats PowerOfTwo(Floats x) {
+  constexpr int kMinusFloor = 0x09;  // what is left after rounding down
+  const Floats f = _mm512_reduce_ps(x, kMinusFloor);
+  Floats p = MulAdd(Splat(0.07802452F), f, Splat(0.22606716F));
+  p = MulAdd(p, f, Splat(0.69583356F));
+  p = MulAdd(p, f, Splat(0.9999252F));
+  return _mm512_scalef_ps(p, x);  // p * 2^floor(x)
+}
+
+// One row of scores to weights in a row of tiles, 0 behind the last key; returns 1 / their sum.
+TAILOR_INLINE float WeightRow(const float* scores, int num_keys, int key_steps,
+                              std::byte* weights) {
+  const Floats lowest = Splat(-3.0e38F);
+  Floats top[4] = {lowest, lowest, lowest, lowest};
+  const int full = num_keys / kWidth * kWidth;
+  int k = 0;
+  for (; k + 4 * kWidth <= full; k += 4 * kWidth) {
+    for (int i = 0; i < 4; ++i) top[i] = Max(Load(scores + k + i * kWidth), top[i]);
+  }
+  for (; k < full; k += kWidth) top[0] = Max(Load(scores + k), top[0]);
+  if (full < num_keys) {
+    top[1] = Max(KeepFirstElse(Load(scores + full), lowest, num_keys - full), top[1]);
+  }
+  const Floats log2_e = Splat(1.44269504F);
+  const Floats largest = Splat(Largest(Max(Max(top[0], top[1]), Max(top[2], top[3])))) * log2_e;
+  Floats sum[2] = {Splat(0), Splat(0)};
+  for (int step = 0; step < key_steps; ++step, weights += kTileBytes) {
+    Floats e[2];
+    for (int i = 0; i < 2; ++i) {
+      const int first = step * kVectorHalves + i * kWidth;
+      e[i] = PowerOfTwo(_mm512_fmsub_ps(Load(scores + first), log2_e, largest));
+      const int n = num_keys - first;
+      if (n < kWidth) e[i] = n > 0 ? KeepFirst(e[i], n) : Splat(0);
+      sum[i] = sum[i] + e[i];
+    }
+    _mm512_store_si512(weights, (__m512i)_mm512_cvtne2ps_pbh(e[1], e[0]));
+  }
+  return 1.0F / Sum(sum[0] + sum[1]);
+}
+
+// Rows of sums, each times its factor, to the context's columns from `column`.
+TAILOR_INLINE void StoreContext(const HalfAttentionArgs& a, const HalfAttentionLayout& layout,
+                                const float* sums, const float* inverse, int row, int rows,
+                                int column) {
+  const size_t width = static_cast<size_t>(a.num_heads) * a.head_dim;
+  for (int r = 0; r < rows; ++r) {
+    const Floats factor = Splat(inverse[r]);
+    for (int d = 0; d < layout.dim_tiles; ++d) {
+      const Floats v = Load(sums + (static_cast<size_t>(r) * layout.dim_tiles + d) * 16) * factor;
+      if (a.tiles.type == TileType::kBf16) {
+        StoreTileColumns<TileType::kBf16>(a.tiles.Row(row + r), column + 16 * d, v);
+        continue;
+      }
+      const int n = a.head_dim - 16 * d;
+      _mm512_mask_storeu_ps(a.context + static_cast<size_t>(row + r) * width + column + 16 * d,
+                            n >= 16 ? __mmask16{0xFFFF} : First(n), v);
+    }
+  }
+}
+
+// Zeros in the context's tiles behind its last column.
+TAILOR_INLINE void PadContext(const HalfAttentionArgs& a) {
+  const int width = a.num_heads * a.head_dim;
+  if (a.tiles.type != TileType::kBf16 || width % kVectorHalves == 0) return;
+  for (int r = 0; r < a.num_queries; ++r) {
+    StoreTileColumns<TileType::kBf16>(a.tiles.Row(r), width, Splat(0));
+  }
+}
+
+static void HalfAttention(const HalfAttentionArgs& a) noexcept {
+  const HalfAttentionLayout layout(a.num_keys, a.head_dim);
+  std::byte* keys = a.scratch;
+  std::byte* values = a.scratch + layout.values();
+  std::byte* queries = a.scratch + layout.queries();
+  std::byte* weights = a.scratch + layout.weights();
+  auto* scores = reinterpret_cast<float*>(a.scratch + layout.scores());
+  auto* sums = reinterpret_cast<float*>(a.scratch + layout.sums());
+  ConfigureTiles();
+  for (int h = 0; h < a.num_heads; ++h) {
+    const int column = h * a.head_dim;
+    PackKeyTiles(a, layout, a.key + column, keys);
+    PackValueTiles(a, layout, a.value + column, values);
+    for (int row = 0; row < a.num_queries; row += kTileRows) {
+      const int rows = a.num_queries - row < kTileRows ? a.num_queries - row : kTileRows;
+      PackQueryTiles(a, layout, a.query + row * a.query_stride + column, rows, queries);
+      MultiplyRow({.a = queries,
+                   .steps = layout.dim_steps,
+                   .b = keys,
+                   .tile = kTileBytes * layout.dim_steps,
+                   .step = kTileBytes,
+                   .out = scores,
+                   .out_stride = layout.score_stride()},
+                  2 * layout.key_steps);
+      float inverse[kTileRows];
+      for (int r = 0; r < rows; ++r) {
+        inverse[r] = WeightRow(scores + r * layout.score_stride(), a.num_keys, layout.key_steps,
+                               weights + r * kTileRowBytes);
+      }
+      MultiplyRow({.a = weights,
+                   .steps = layout.key_steps,
+                   .b = values,
+                   .tile = kTileBytes,
+                   .step = kTileBytes * layout.dim_tiles,
+                   .out = sums,
+                   .out_stride = static_cast<size_t>(layout.dim_tiles) * 16},
+                  layout.dim_tiles);
+      StoreContext(a, layout, sums, inverse, row, rows, column);
+    }
+  }
+  ReleaseTiles();
+  PadContext(a);
+}
+
+}  // namespace tailor::TAILOR_ISA
