@@ -93,6 +93,7 @@ absl::StatusOr<std::string> Simulated(const SimulateOptions& options) {
                                .noise = options.noise,
                                .run = run,
                                .seed = options.seed,
+                               .has_backstop = !options.no_backstop,
                                .time_decisions = options.decision_time};
   TAILOR_ASSIGN_OR_RETURN(simulation.fault, ParseEngineFault(options.fault));
   TAILOR_ASSIGN_OR_RETURN(const Profile profile, LoadProfile(options));
@@ -149,6 +150,8 @@ void AddOptions(CLI::App* command, SimulateOptions* options) {
   command->add_option("--record", options->record,
                       "Write the requests to a file, a line SECONDS BUDGET_SECONDS DOCUMENTS "
                       "TOKENS SQUARES each");
+  command->add_flag("--no-backstop", options->no_backstop,
+                    "Without the rule against a standing queue, to see what it does");
   command->add_flag("--decision-time", options->decision_time,
                     "Also take this machine's time for each choice, which no seed repeats");
   command->add_flag("--by-second", options->by_second, "JSON: also what was met each second");

@@ -25,6 +25,7 @@ struct SimulateOptions {
   double noise = 0.05;
   std::string fault = "none";
   std::filesystem::path record;  // where the requests are written; empty: nowhere
+  bool no_backstop = false;
   bool decision_time = false;
   bool by_second = false;
   bool as_json = false;

@@ -61,6 +61,7 @@ double Admission::WaitSeconds(TimePoint deadline, int priority, const QueueLoad&
   double wait = load.busy_seconds;
   for (const auto& [other, item] : load.items) {
     if (key < other) break;
+    if (!load.Counts(item.entry)) continue;
     wait += load.backstop_factor * Seconds(item.entry, limits_, load.num_workers, variants);
   }
   return options_.safety * wait;
@@ -157,6 +158,7 @@ bool Admission::WouldMakeLate(const Demand& demand, double wait, double own, con
   double without = wait;
   for (auto item = load.items.lower_bound(key); item != load.items.end(); ++item) {
     const QueueEntry& entry = item->second.entry;
+    if (!load.Counts(entry)) continue;
     without += options_.safety * load.backstop_factor *
                Seconds(entry, limits_, load.num_workers, variants);
     const double left = ToSeconds(entry.deadline - now);

@@ -2,7 +2,7 @@
 #include "server/pipeline/batch_queue.h"
 
 #include <algorithm>
-#include <limits>
+#include <tuple>
 #include <utility>
 
 #include "server/pipeline/refusal.h"
@@ -22,27 +22,55 @@ BatchStart BatchQueue::StartOf(size_t worker, TimePoint now) const {
   return now - free_since_[worker] >= kColdPause ? BatchStart::kIdle : BatchStart::kBusy;
 }
 
-QueueLoad BatchQueue::Load(TimePoint now) const {
+QueueLoad BatchQueue::Load(TimePoint now, int least_priority) const {
   const auto first_free = std::min_element(busy_until_.begin(), busy_until_.end());
   QueueLoad load{.items = items_,
                  .waiting = {},
                  .tokenizing = tokenizing_,
                  .busy_seconds = std::max(0.0, ToSeconds(*first_free - now)),
-                 .num_workers = options_.num_workers};
+                 .num_workers = options_.num_workers,
+                 .least_priority = least_priority};
   const auto worker = static_cast<size_t>(first_free - busy_until_.begin());
   load.safety = safety_.Factor(StartOf(worker, now));
   if (options_.has_backstop) load.backstop_factor = backstop_.Factor(now);
-  for (const QueueTotals& totals : waiting_) {
-    load.waiting.requests += totals.requests;
-    load.waiting.tokens += totals.tokens;
+  for (size_t priority = static_cast<size_t>(least_priority); priority < waiting_.size();
+       ++priority) {
+    load.waiting.requests += waiting_[priority].requests;
+    load.waiting.tokens += waiting_[priority].tokens;
   }
   return load;
 }
 
-absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const Judge& judge) {
+QueueEntry BatchQueue::EntryOf(const PendingRequest& pending, const WorkShape& work,
+                               int cheapest) const {
+  const Request& request = pending.request;
+  return {.id = pending.sequence,
+          .arrival = request.arrival,
+          .deadline = request.deadline - options_.reply_margin,
+          .priority = request.priority,
+          .is_pinned = !request.variant.empty(),
+          .admissible = pending.admissible,
+          .cheapest = cheapest,
+          .total = work,
+          .waiting = work,
+          .lengths = pending.encoded.lengths};
+}
+
+void BatchQueue::TellRefused(const QueueEntry& entry, const absl::Status& verdict, TimePoint now) {
+  if (GetRefusal(verdict).refusal == Refusal::kOverloaded) selector_->OnRefused(entry, now);
+}
+
+absl::Status BatchQueue::Reserve(PendingRequest* pending, const WorkShape& estimate, TimePoint now,
+                                 const Judge& judge) {
   const MutexLock lock(&mutex_);
   if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
-  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
+  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) {
+    const int priority = pending->request.priority;
+    if (priority == 0 || !judge(Load(now, priority)).ok()) {
+      TellRefused(EntryOf(*pending, estimate, -1), verdict, now);
+      return verdict;
+    }
+  }
   ++tokenizing_.requests;
   tokenizing_.tokens += pending->reserved_tokens;
   return absl::OkStatus();
@@ -50,11 +78,11 @@ absl::Status BatchQueue::Reserve(PendingRequest* pending, TimePoint now, const J
 
 absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest,
                               std::span<const VariantState> variants, TimePoint now,
-                              const Judge& judge) {
+                              const Judge& judge, PushedOut* pushed_out) {
   absl::Status verdict;
   {
     const MutexLock lock(&mutex_);
-    verdict = PushLocked(pending, cheapest, variants, now, judge);
+    verdict = PushLocked(pending, cheapest, variants, now, judge, pushed_out);
   }
   // Without the lock, or the woken worker would wait for it at once.
   if (verdict.ok()) changed_.NotifyOne();
@@ -63,7 +91,7 @@ absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest,
 
 absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
                                     std::span<const VariantState> variants, TimePoint now,
-                                    const Judge& judge) {
+                                    const Judge& judge, PushedOut* pushed_out) {
   const Request& request = pending->request;
   --tokenizing_.requests;
   tokenizing_.tokens -= pending->reserved_tokens;
@@ -72,24 +100,22 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
   if (pending->is_cancelled) {
     return MakeRefusal({.refusal = Refusal::kCancelled}, "the caller has gone");
   }
-  if (absl::Status verdict = judge(Load(now)); !verdict.ok()) return verdict;
+  absl::Status verdict = judge(Load(now));
+  if (!verdict.ok()) {
+    const QueueEntry entry = EntryOf(*pending, pending->encoded.work, cheapest);
+    verdict = MakeRoom(entry, verdict, now, judge, pushed_out);
+    if (!verdict.ok()) {
+      TellRefused(entry, verdict, now);
+      return verdict;
+    }
+  }
   pending->place = PendingRequest::Place::kQueued;
   pending->pushed = now;
   pending->sequence = next_sequence_++;
   const double gap = std::min(1.0, std::max(0.0, ToSeconds(now - last_push_)));
   usual_gap_ += kGapWeight * (gap - usual_gap_);
   last_push_ = now;
-  QueueItem item{.pending = pending, .entry = {}};
-  item.entry = {.id = pending->sequence,
-                .arrival = request.arrival,
-                .deadline = request.deadline - options_.reply_margin,
-                .priority = request.priority,
-                .is_pinned = !request.variant.empty(),
-                .admissible = pending->admissible,
-                .cheapest = cheapest,
-                .total = pending->encoded.work,
-                .waiting = pending->encoded.work,
-                .lengths = pending->encoded.lengths};
+  QueueItem item{.pending = pending, .entry = EntryOf(*pending, pending->encoded.work, cheapest)};
   if (options_.live_quality != nullptr) {
     options_.live_quality->OnArrival(ToSeconds(item.entry.deadline - request.arrival));
   }
@@ -99,6 +125,50 @@ absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
   items_.emplace(QueueKey{item.entry.deadline, request.priority, pending->sequence},
                  std::move(item));
   return absl::OkStatus();
+}
+
+std::vector<QueueItems::iterator> BatchQueue::LessImportant(const QueueEntry& entry) {
+  std::vector<QueueItems::iterator> found;
+  for (auto item = items_.begin(); item != items_.end(); ++item) {
+    const QueueEntry& other = item->second.entry;
+    if (other.priority < entry.priority && other.waiting.rows == other.total.rows) {
+      found.push_back(item);
+    }
+  }
+  // What goes after it takes none of its time: that only helps when the queue is full.
+  const auto rank = [&](QueueItems::iterator item) {
+    const QueueEntry& other = item->second.entry;
+    return std::tuple(other.deadline > entry.deadline, other.priority, -other.total.tokens);
+  };
+  std::stable_sort(found.begin(), found.end(), [&](QueueItems::iterator a, QueueItems::iterator b) {
+    return rank(a) < rank(b);
+  });
+  return found;
+}
+
+absl::Status BatchQueue::MakeRoom(const QueueEntry& entry, const absl::Status& verdict,
+                                  TimePoint now, const Judge& judge, PushedOut* pushed_out) {
+  const RefusalDetails details = GetRefusal(verdict);
+  if (entry.priority == 0 || details.refusal != Refusal::kOverloaded) return verdict;
+  if (!judge(Load(now, entry.priority)).ok()) return verdict;
+  std::vector<QueueItems::node_type> taken_out;
+  for (const QueueItems::iterator item : LessImportant(entry)) {
+    CountWaiting(item->second.entry.priority, 1, item->second.entry.waiting, -1);
+    taken_out.push_back(items_.extract(item));
+    if (!judge(Load(now)).ok()) continue;
+    for (const QueueItems::node_type& node : taken_out) {
+      node.mapped().pending->place = PendingRequest::Place::kEnded;
+      pushed_out->requests.push_back(node.mapped().pending);
+    }
+    pushed_out->retry_after = details.retry_after.value_or(Duration::zero());
+    return absl::OkStatus();
+  }
+  for (QueueItems::node_type& node : taken_out) {
+    const QueueEntry& back = node.mapped().entry;
+    CountWaiting(back.priority, 1, back.waiting, 1);
+    items_.insert(std::move(node));
+  }
+  return verdict;
 }
 
 QueueItems::iterator BatchQueue::Find(const PendingRequest& pending) {

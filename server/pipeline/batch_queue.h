@@ -58,6 +58,17 @@ struct QueueLoad {
   int num_workers = 1;
   double safety = 1;           // of a batch that would start now
   double backstop_factor = 1;  // see backstop.h
+  int least_priority = 0;      // what is below it and has not begun counts as pushed out
+
+  bool Counts(const QueueEntry& entry) const {
+    return entry.priority >= least_priority || entry.waiting.rows < entry.total.rows;
+  }
+};
+
+// Who had to make room for a more important request: the caller answers them.
+struct PushedOut {
+  std::vector<PendingPtr> requests;
+  Duration retry_after{};
 };
 
 // Rows of a request in a batch.
@@ -91,6 +102,8 @@ struct QueueOptions {
   int num_workers = 1;
   double safety = 1;  // at least; see SafetyWindow
   Duration reply_margin{};
+  int max_requests = 1024;  // the bounds of the queue, which admission keeps
+  int64_t max_tokens = 1 << 20;
   std::vector<int> num_outputs;           // of a row, one a variant
   const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
   LiveQuality* live_quality = nullptr;    // outlives the queue; null: no reviews
@@ -105,12 +118,16 @@ class BatchQueue {
   // `selector` and `recorder` outlive it; the selector is called under the queue's lock.
   BatchQueue(const QueueOptions& options, Selector* selector, Recorder* recorder);
 
-  // Counts a request that will be tokenised, unless `judge` refuses.
-  absl::Status Reserve(PendingRequest* pending, TimePoint now, const Judge& judge);
+  // Counts a request that will be tokenised, unless `judge` refuses even with all that it might
+  // push out gone. `estimate`: its work.
+  absl::Status Reserve(PendingRequest* pending, const WorkShape& estimate, TimePoint now,
+                       const Judge& judge);
   // Queues it unless `judge` refuses or it was cancelled meanwhile; the reservation ends either
-  // way. After a refusal the request is the caller's to answer.
+  // way. After a refusal the request is the caller's to answer. When the load is in its way, less
+  // important requests that have not begun make room if that suffices, of them the least important
+  // and the largest first.
   absl::Status Push(const PendingPtr& pending, int cheapest, std::span<const VariantState> variants,
-                    TimePoint now, const Judge& judge);
+                    TimePoint now, const Judge& judge, PushedOut* pushed_out);
 
   // True when the request was taken out and is the caller's to answer. False when it has ended, or
   // is being tokenised: then Push refuses it.
@@ -150,11 +167,23 @@ class BatchQueue {
   static constexpr Duration kColdPause = std::chrono::milliseconds(5);
 
   absl::Status PushLocked(const PendingPtr& pending, int cheapest,
-                          std::span<const VariantState> variants, TimePoint now, const Judge& judge)
+                          std::span<const VariantState> variants, TimePoint now, const Judge& judge,
+                          PushedOut* pushed_out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Room for `entry`, which `judge` refused with `verdict`; that again when there is none.
+  absl::Status MakeRoom(const QueueEntry& entry, const absl::Status& verdict, TimePoint now,
+                        const Judge& judge, PushedOut* pushed_out)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // In the order in which they would go.
+  std::vector<QueueItems::iterator> LessImportant(const QueueEntry& entry)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As the selector sees it.
+  QueueEntry EntryOf(const PendingRequest& pending, const WorkShape& work, int cheapest) const;
+  // Demand that the load did not let in.
+  void TellRefused(const QueueEntry& entry, const absl::Status& verdict, TimePoint now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Of a batch that this worker begins now.
   BatchStart StartOf(size_t worker, TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  QueueLoad Load(TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  QueueLoad Load(TimePoint now, int least_priority = 0) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   QueueItems::iterator Find(const PendingRequest& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Remove(QueueItems::iterator item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same with the backstop's factor in their ratios.

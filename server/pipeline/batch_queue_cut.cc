@@ -37,6 +37,9 @@ QueueSnapshot BatchQueue::TakeSnapshot(double safety) {
     tail.waiting.tokens -= entry.waiting.tokens;
     tail.waiting.squares -= entry.waiting.squares;
   }
+  const double used_requests = static_cast<double>(items_.size()) / options_.max_requests;
+  const double used_tokens =
+      static_cast<double>(waiting_work_.tokens) / static_cast<double>(options_.max_tokens);
   if (!items_.empty()) {
     tail.requests = static_cast<int>(items_.size() - entries_.size());
     tail.last_deadline = items_.rbegin()->second.entry.deadline;
@@ -45,7 +48,8 @@ QueueSnapshot BatchQueue::TakeSnapshot(double safety) {
           .limits = options_.limits,
           .num_workers = options_.num_workers,
           .safety = safety,
-          .tail = tail};
+          .tail = tail,
+          .fullness = std::max(used_requests, used_tokens)};
 }
 
 bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const VariantState> variants) {

@@ -106,9 +106,10 @@ absl::StatusOr<bool> Intake::Admit(PendingRequest* pending) {
   const TimePoint now = parts_.clock->Now();
   const std::vector<VariantState> states = parts_.variants->States(now);
   if (request.deadline <= now) return TooLate(demand, states);
-  TAILOR_RETURN_IF_ERROR(parts_.queue->Reserve(pending, now, [&](const QueueLoad& load) {
-    return parts_.admission->JudgeArrival(demand, load, states, now);
-  }));
+  TAILOR_RETURN_IF_ERROR(
+      parts_.queue->Reserve(pending, demand.work, now, [&](const QueueLoad& load) {
+        return parts_.admission->JudgeArrival(demand, load, states, now);
+      }));
   return true;
 }
 
@@ -138,11 +139,20 @@ void Intake::EncodeAndPush(const PendingPtr& pending, TimePoint started) {
   if (demand.work.rows == 0) demand.work = EstimatedWork(*pending);
   const Verdict idle =
       is_dead ? Verdict{TooLate(demand, states), -1} : parts_.admission->JudgeIdle(demand, states);
-  const absl::Status pushed =
-      parts_.queue->Push(pending, idle.cheapest, states, now, [&](const QueueLoad& load) {
+  PushedOut pushed_out;
+  const absl::Status pushed = parts_.queue->Push(
+      pending, idle.cheapest, states, now,
+      [&](const QueueLoad& load) {
         if (!idle.status.ok()) return idle.status;
         return parts_.admission->JudgeLoad(demand, idle.cheapest, load, states, now);
-      });
+      },
+      &pushed_out);
+  for (const PendingPtr& out : pushed_out.requests) {
+    Refuse(out,
+           MakeRefusal({.refusal = Refusal::kOverloaded, .retry_after = pushed_out.retry_after},
+                       "a more important request needed the time"),
+           PipelinePoint::kDequeue);
+  }
   if (pushed.ok()) {
     parts_.recorder->RecordRequest(static_cast<int>(demand.work.rows), demand.work.tokens);
   } else {

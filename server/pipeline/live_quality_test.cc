@@ -391,9 +391,10 @@ TEST(LiveQuality, NothingIsReviewedWhileARequestIsTokenised) {
   const auto accept = [](const QueueLoad&) { return absl::OkStatus(); };
   const auto pending = std::make_shared<PendingRequest>();
   pending->is_cancelled = true;
-  ASSERT_TRUE(queue.Reserve(pending.get(), now, accept).ok());
+  ASSERT_TRUE(queue.Reserve(pending.get(), {}, now, accept).ok());
   EXPECT_FALSE(queue.Cut(0, sample.variants(), now).review.has_value());
-  ASSERT_FALSE(queue.Push(pending, 0, sample.variants(), now, accept).ok());
+  PushedOut pushed_out;
+  ASSERT_FALSE(queue.Push(pending, 0, sample.variants(), now, accept, &pushed_out).ok());
   EXPECT_TRUE(queue.Cut(0, sample.variants(), now).review.has_value());
 }
 

@@ -109,6 +109,8 @@ class Pipeline final : public SteppedRanker {
                          .num_workers = static_cast<int>(input.backends.size()),
                          .safety = options_.safety,
                          .reply_margin = options_.reply_margin,
+                         .max_requests = options_.max_queued_requests,
+                         .max_tokens = options_.max_queued_tokens,
                          .num_outputs = NumOutputsOf(served_),
                          .cascade = CascadeOf(options_),
                          .live_quality = live_quality_.get(),

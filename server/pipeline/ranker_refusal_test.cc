@@ -281,7 +281,8 @@ TEST(RankerRefusal, BoundsTheQueueByRequestsAndPriority) {
   for (int priority = 0; priority < 3; ++priority) {
     while (submit(priority)) ++taken[priority];
   }
-  EXPECT_THAT(taken, ElementsAre(8, 1, 1));
+  // A fifth, a tenth and nothing are kept back, and the more important push out the others.
+  EXPECT_THAT(taken, ElementsAre(8, 9, 10));
   EXPECT_EQ(harness.ranker().Report().queued_requests, 10);
 }
 
@@ -309,8 +310,59 @@ TEST(RankerRefusal, HigherPriorityIsRefusedLast) {
     }
   };
   EXPECT_NEAR(fill(0), 80, 1);
-  EXPECT_NEAR(fill(1), 9, 2);
-  EXPECT_NEAR(fill(2), 10, 2);
+  EXPECT_NEAR(fill(1), 90, 2);
+  EXPECT_NEAR(fill(2), 100, 2);
+}
+
+// 100 tokens take 1 ms.
+std::vector<FakeVariant> OnlyOne() {
+  return {{.id = "only", .quality = 0.9, .cost = {.per_token = 1e-5}}};
+}
+
+// 14 ms wait; 9 ms more within 20.1 need 3 ms of them.
+TEST(RankerRefusal, PushesOutTheLargestOfTheLeastImportant) {
+  PipelineHarness harness(OnlyOne());
+  const auto small = harness.Submit({.documents = 4, .tokens = 100, .budget_ms = 20});
+  const auto large = harness.Submit({.documents = 8, .tokens = 100, .budget_ms = 20});
+  const auto other =
+      harness.Submit({.documents = 2, .tokens = 100, .budget_ms = 20, .priority = 1});
+  EXPECT_EQ(harness.ranker().Report().queued_requests, 3);
+  const auto important =
+      harness.Submit({.documents = 9, .tokens = 100, .budget_ms = 20.1, .priority = 2});
+  EXPECT_EQ(RefusalOf(*large), Refusal::kOverloaded);
+  EXPECT_TRUE(GetRefusal(large->result.status()).retry_after.has_value());
+  EXPECT_EQ(harness.ranker().Report().queued_requests, 3);
+  harness.RunAll();
+  for (const auto& call : {small, other, important}) EXPECT_TRUE(call->result.ok());
+  EXPECT_EQ(large->answers, 1);
+  const auto dequeue = static_cast<int>(PipelinePoint::kDequeue);
+  EXPECT_EQ(Value(harness, Metric::kShed, {static_cast<int>(Outcome::kOverloaded), 0, dequeue}), 1);
+}
+
+TEST(RankerRefusal, PushesNobodyOutInVain) {
+  PipelineHarness harness(OnlyOne());
+  const auto low = harness.Submit({.documents = 1, .tokens = 100, .budget_ms = 20});
+  const auto equal =
+      harness.Submit({.documents = 14, .tokens = 100, .budget_ms = 20, .priority = 2});
+  const auto refused =
+      harness.Submit({.documents = 9, .tokens = 100, .budget_ms = 20.1, .priority = 2});
+  EXPECT_EQ(RefusalOf(*refused), Refusal::kOverloaded);
+  harness.RunAll();
+  EXPECT_TRUE(low->result.ok());
+  EXPECT_TRUE(equal->result.ok());
+}
+
+// What the engine has worked on is not thrown away.
+TEST(RankerRefusal, DoesNotPushOutWhatHasBegun) {
+  PipelineHarness harness(OnlyOne());
+  const auto begun = harness.Submit({.documents = 40, .tokens = 100, .budget_ms = 60});
+  ASSERT_TRUE(harness.ranker().RunOne(0));
+  ASSERT_EQ(begun->answers, 0);
+  const auto refused =
+      harness.Submit({.documents = 38, .tokens = 100, .budget_ms = 70, .priority = 2});
+  EXPECT_EQ(RefusalOf(*refused), Refusal::kOverloaded);
+  harness.RunAll();
+  EXPECT_TRUE(begun->result.ok());
 }
 
 // The one that is pushed out is told so before the engine sees it.

@@ -57,6 +57,7 @@ struct QueueSnapshot {
   int num_workers = 1;
   double safety = 1;  // predicted times are multiplied by this before they meet a deadline
   QueueTail tail;
+  double fullness = 0;  // of the queue's bounds, the part that is used up: 1 is full
 };
 
 // The first `rows` waiting rows of an entry.
@@ -106,6 +107,11 @@ class Selector {
                         TimePoint /*now*/) {
     return -1;
   }
+
+  // A request was refused because of the load. It will not wait, but it was asked for: a policy
+  // that plans for the demand would otherwise see less of it the more is refused. Of a request that
+  // was not tokenised yet, the work is an estimate and `lengths` is empty.
+  virtual void OnRefused(const QueueEntry& /*entry*/, TimePoint /*now*/) {}
 
   // A batch that ran has ended.
   virtual void OnBatchDone(const BatchOutcome& /*outcome*/, TimePoint /*now*/) {}

@@ -130,14 +130,22 @@ class Drive {
                         .admissible = AllVariants(),
                         .any_quality = AllVariants(),
                         .work = pending->encoded.work};
-    absl::Status status = queue_->Reserve(pending.get(), now, [&](const QueueLoad& load) {
-      return admission_.JudgeArrival(demand, load, variants_, now);
-    });
+    absl::Status status =
+        queue_->Reserve(pending.get(), demand.work, now, [&](const QueueLoad& load) {
+          return admission_.JudgeArrival(demand, load, variants_, now);
+        });
     if (status.ok()) {
       const Verdict idle = admission_.JudgeIdle(demand, variants_);
-      status = queue_->Push(pending, idle.cheapest, variants_, now, [&](const QueueLoad& load) {
-        return admission_.JudgeLoad(demand, idle.cheapest, load, variants_, now);
-      });
+      PushedOut pushed_out;
+      status = queue_->Push(
+          pending, idle.cheapest, variants_, now,
+          [&](const QueueLoad& load) {
+            return admission_.JudgeLoad(demand, idle.cheapest, load, variants_, now);
+          },
+          &pushed_out);
+      for (const PendingPtr& out : pushed_out.requests) {
+        --outcomes_[static_cast<size_t>(out->request.priority)].let_in;
+      }
     }
     Outcomes& sum = outcomes_[static_cast<size_t>(demand.priority)];
     ++sum.sent;

@@ -70,6 +70,7 @@ class Simulation {
     ranker_options.policy = options_.policy;
     ranker_options.limits = profile_.limits;
     ranker_options.reply_margin = profile_.reply_margin;
+    ranker_options.has_backstop = options_.has_backstop;
     TAILOR_ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, MakeTokenizer());
     TAILOR_ASSIGN_OR_RETURN(
         ranker_, SteppedRanker::Create(ranker_options, std::move(tokenizer), ServedOf(profile_),

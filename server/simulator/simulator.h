@@ -23,6 +23,7 @@ struct SimulationOptions {
   EngineFault fault = EngineFault::kNone;
   Duration run = std::chrono::seconds(60);  // what faults are placed by
   uint64_t seed = 1;
+  bool has_backstop = true;  // see server/pipeline/backstop.h
   // Also take the host's time for each choice. The only figure that differs from run to run.
   bool time_decisions = false;
 };

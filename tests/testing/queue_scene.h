@@ -43,20 +43,15 @@ class QueueScene {
     return *this;
   }
 
+  // A request that the load did not let in.
+  QueueScene& Refuse(const Entry& options) {
+    selector().OnRefused(Make(options), now_);
+    return *this;
+  }
+
   // Variants come before entries: the policy is told of each arrival.
   QueueScene& Add(const Entry& options) {
-    lengths_.emplace_back(static_cast<size_t>(options.rows), options.tokens);
-    QueueEntry entry;
-    entry.id = next_id_++;
-    entry.arrival = now_ - FromSeconds(options.waited_ms * 1e-3);
-    entry.deadline = now_ + FromSeconds(options.left_ms * 1e-3);
-    entry.priority = options.priority;
-    entry.is_pinned = options.is_pinned;
-    entry.admissible = options.admissible;
-    for (const int32_t length : lengths_.back()) entry.total.Add(length);
-    entry.waiting = entry.total;
-    entry.lengths = lengths_.back();
-    entry.cheapest = CheapestVariant(variants_, entry.admissible, entry.waiting, limits);
+    QueueEntry entry = Make(options);
     if (announces) entry.assigned = selector().OnArrival(entry, variants_, now_);
     const auto place = std::upper_bound(
         entries_.begin(), entries_.end(), entry,
@@ -111,6 +106,22 @@ class QueueScene {
   bool announces = true;
 
  private:
+  QueueEntry Make(const Entry& options) {
+    lengths_.emplace_back(static_cast<size_t>(options.rows), options.tokens);
+    QueueEntry entry;
+    entry.id = next_id_++;
+    entry.arrival = now_ - FromSeconds(options.waited_ms * 1e-3);
+    entry.deadline = now_ + FromSeconds(options.left_ms * 1e-3);
+    entry.priority = options.priority;
+    entry.is_pinned = options.is_pinned;
+    entry.admissible = options.admissible;
+    for (const int32_t length : lengths_.back()) entry.total.Add(length);
+    entry.waiting = entry.total;
+    entry.lengths = lengths_.back();
+    entry.cheapest = CheapestVariant(variants_, entry.admissible, entry.waiting, limits);
+    return entry;
+  }
+
   const std::string policy_;
   std::unique_ptr<Selector> selector_;
   TimePoint now_ = kSceneStart;

@@ -94,11 +94,15 @@ int ModelSwitchingPolicy::Choose(double load) const {
   return best->variant;
 }
 
-int ModelSwitchingPolicy::OnArrival(const QueueEntry& entry,
-                                    std::span<const VariantState> /*variants*/, TimePoint now) {
+void ModelSwitchingPolicy::OnRefused(const QueueEntry& entry, TimePoint now) {
   if (interval_start_ == TimePoint()) interval_start_ = now;
   mean_.Observe(entry);
   ++arrivals_;
+}
+
+int ModelSwitchingPolicy::OnArrival(const QueueEntry& entry,
+                                    std::span<const VariantState> /*variants*/, TimePoint now) {
+  OnRefused(entry, now);
   return -1;
 }
 

@@ -46,11 +46,15 @@ int ProteusPolicy::Plan(std::span<const VariantState> variants, const MeanQuery&
   return front.front();
 }
 
-int ProteusPolicy::OnArrival(const QueueEntry& entry, std::span<const VariantState> /*variants*/,
-                             TimePoint now) {
+void ProteusPolicy::OnRefused(const QueueEntry& entry, TimePoint now) {
   if (planned_at_ == TimePoint()) planned_at_ = now;
   mean_.Observe(entry);
   ++arrivals_;
+}
+
+int ProteusPolicy::OnArrival(const QueueEntry& entry, std::span<const VariantState> /*variants*/,
+                             TimePoint now) {
+  OnRefused(entry, now);
   return -1;
 }
 

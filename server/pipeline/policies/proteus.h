@@ -30,6 +30,7 @@ class ProteusPolicy final : public QualityPolicy {
 
   int OnArrival(const QueueEntry& entry, std::span<const VariantState> variants,
                 TimePoint now) override;
+  void OnRefused(const QueueEntry& entry, TimePoint now) override;
   Selection Select(const QueueSnapshot& queue, std::span<const VariantState> variants,
                    TimePoint now) override;
 

@@ -47,6 +47,19 @@ TEST_F(ProteusTest, KeepsTheObjective) {
   EXPECT_EQ(ProteusPolicy::Plan(tight.variants(), mean, tight.limits, 1), 1);
 }
 
+// 50 queries a second are let in and 850 refused: "a" would serve the former.
+TEST_F(ProteusTest, WhatWasRefusedIsDemand) {
+  int variant = -1;
+  for (int i = 0; i < 600; ++i) {
+    for (int refused = 0; refused < 17; ++refused) scene_.Refuse({.left_ms = 100});
+    scene_.Add({.left_ms = 100}).Advance(20);
+    const Selection selection = scene_.Select();
+    if (selection.variant >= 0) variant = selection.variant;
+    scene_.Apply(selection);
+  }
+  EXPECT_EQ(variant, 1);
+}
+
 // One query of 10 ms with 100 ms left: it may wait until 90.
 TEST_F(ProteusTest, WaitsForMoreUntilTheFirstDeadlineIsAtStake) {
   const Selection waiting = scene_.Select();

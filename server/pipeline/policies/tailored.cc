@@ -35,6 +35,10 @@ int TailoredPolicy::OnArrival(const QueueEntry& entry, std::span<const VariantSt
   return -1;
 }
 
+void TailoredPolicy::OnRefused(const QueueEntry& entry, TimePoint now) {
+  demand_.Observe(entry, now);
+}
+
 TimePrice TailoredPolicy::FindPrice(const PriceSearch& search, TimePoint now) {
   TimePrice price = search.Find(found_price_);
   found_price_ = price;
@@ -213,6 +217,10 @@ std::optional<TailoredPolicy::Draft> TailoredPolicy::Upgrade(const Scene& scene,
     if (demand_.Loss(candidate.seconds, ladder_) - demand_.Loss(draft.seconds, ladder_) >
         gained * candidate.answers)
       continue;
+    const Ladder::Level& own = ladder_.levels()[static_cast<size_t>(draft.level)];
+    const double dearer = excess_ * (better.per_token - own.per_token);
+    const double extra = dearer * ladder_.Tokens(candidate.work);
+    if (scene.refusal_price * extra > gained * candidate.answers) continue;
     std::vector<bool> taken = queue_.given_up();
     for (const Portion& portion : candidate.portions) {
       taken[static_cast<size_t>(portion.entry)] = true;
@@ -262,6 +270,16 @@ void TailoredPolicy::Learn(const Scene& scene, const Draft& draft) {
   excess_ += kExcessWeight * (excess - excess_);
 }
 
+double TailoredPolicy::RefusalPrice(const QueueSnapshot& queue) const {
+  if (ladder_.levels().empty()) return 0;
+  return demand_.RefusalPrice(
+      {.items = queue_.items(),
+       .tail_seconds = ladder_.corner(0).per_token * ladder_.Tokens(queue.tail.waiting),
+       .fullness = queue.fullness,
+       .speed = queue.num_workers / (queue.safety * excess_)},
+      ladder_);
+}
+
 Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const VariantState> variants,
                                  TimePoint now) {
   last_run_.resize(variants.size(), TimePoint());
@@ -282,7 +300,10 @@ Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const Var
                             .tail_requests = static_cast<double>(queue.tail.requests),
                             .speed = queue.num_workers / (queue.safety * excess_),
                             .utilization = kUtilization});
-  const TimePrice price = FindPrice(search, now);
+  TimePrice price = FindPrice(search, now);
+  scene.refusal_price = RefusalPrice(queue);
+  price.first = std::max(price.first, scene.refusal_price);
+  price.rest = std::max(price.rest, scene.refusal_price);
   Draft draft = Choose(scene, search, price);
   std::optional<Draft> probe = Probe(scene, draft, price);
   if (probe) draft = *probe;

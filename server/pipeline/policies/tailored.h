@@ -6,6 +6,8 @@
 //    rest can (Moore and Hodgson's rule).
 // 2. A price of the engine's time follows from the deadlines, sizes and what is expected to come
 //    (time_price.h). At that price every request has a level of the ladder that is worth its time.
+//    The price is at least what a second saves of those who are about to come and would be refused
+//    (expected_demand.h): whoever was refused counts as demand too.
 // 3. The earliest deadline begins the batch. Levels are compared by the quality that the batch
 //    gains less the price of its time and less what it would make of newcomers with short budgets
 //    miss theirs. Others join for whom that level is worth its time, so urgent neighbours do not
@@ -33,6 +35,7 @@ class TailoredPolicy : public QualityPolicy {
  public:
   int OnArrival(const QueueEntry& entry, std::span<const VariantState> variants,
                 TimePoint now) override;
+  void OnRefused(const QueueEntry& entry, TimePoint now) override;
   Selection Select(const QueueSnapshot& queue, std::span<const VariantState> variants,
                    TimePoint now) override;
   SelectionReason Reason(const QueueEntry& entry, int variant, const QueueSnapshot& queue,
@@ -58,8 +61,10 @@ class TailoredPolicy : public QualityPolicy {
     std::span<const VariantState> variants;
     TimePoint now;
     size_t head = 0;
+    double refusal_price = 0;  // a second, of those who are about to come
   };
 
+  double RefusalPrice(const QueueSnapshot& queue) const;
   TimePrice FindPrice(const PriceSearch& search, TimePoint now);
   bool MayJoin(const QueueEntry& entry, size_t index, const Draft& draft,
                const CostCoefficients& cost, const TimePrice& price) const;

@@ -257,6 +257,31 @@ TEST(Tailored, LeavesTimeForWhatIsExpected) {
   EXPECT_LT(counts[0], 30);
 }
 
+// The cheapest could just serve all that comes, and three of four were refused. What was let in the
+// middle variant could serve, and half of the time of those that wait is free: giving it to them is
+// what the others are refused for.
+TEST(Tailored, CountsWhatWasRefusedAsDemand) {
+  for (const bool is_told : {false, true}) {
+    QueueScene scene = ThreeVariants();
+    scene.announces = true;
+    const QueueScene::Entry request{.tokens = kTokens, .left_ms = 60};
+    Selection served;
+    served.variant = 2;
+    served.portions = {{.entry = 0, .rows = 1}};
+    for (int i = 0; i < 200; ++i) {
+      for (int refused = 0; refused < 3; ++refused) {
+        if (is_told) scene.Refuse(request);
+        scene.Advance(3);
+      }
+      scene.Add(request).Advance(3);
+      scene.Apply(served);
+    }
+    const QueueScene::Entry waiting{.tokens = kTokens, .left_ms = 59, .waited_ms = 1};
+    for (int i = 0; i < 10; ++i) scene.Add(waiting);
+    EXPECT_EQ(scene.Select().variant, is_told ? 2 : 1);
+  }
+}
+
 // The same load for a while: the choice settles on two neighbours of the ladder.
 TEST(Tailored, DoesNotFlap) {
   QueueScene scene = ThreeVariants();
