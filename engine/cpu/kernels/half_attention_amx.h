@@ -149,35 +149,47 @@ TAILOR_INLINE Floats PowerOfTwo(Floats x) {
   return _mm512_scalef_ps(p, x);  // p * 2^floor(x)
 }
 
-// One row of scores to weights in a row of tiles, 0 behind the last key; returns 1 / their sum.
-TAILOR_INLINE float WeightRow(const float* scores, int num_keys, int key_steps,
-                              std::byte* weights) {
-  const Floats lowest = Splat(-3.0e38F);
-  Floats top[4] = {lowest, lowest, lowest, lowest};
-  const int full = num_keys / kWidth * kWidth;
-  int k = 0;
-  for (; k + 4 * kWidth <= full; k += 4 * kWidth) {
-    for (int i = 0; i < 4; ++i) top[i] = Max(Load(scores + k + i * kWidth), top[i]);
-  }
-  for (; k < full; k += kWidth) top[0] = Max(Load(scores + k), top[0]);
-  if (full < num_keys) {
-    top[1] = Max(KeepFirstElse(Load(scores + full), lowest, num_keys - full), top[1]);
-  }
+// Rows of scores that become weights together: the steps of one wait for each other.
+constexpr int kWeightRows = 4;
+
+// kWeightRows rows of scores, `stride` apart, to weights in rows of tiles, 0 behind the last key.
+// inverse: 1 / their sums.
+TAILOR_INLINE void WeightRows(const float* scores, size_t stride, int num_keys, int key_steps,
+                              std::byte* weights, float* inverse) {
   const Floats log2_e = Splat(1.44269504F);
-  const Floats largest = Splat(Largest(Max(Max(top[0], top[1]), Max(top[2], top[3])))) * log2_e;
-  Floats sum[2] = {Splat(0), Splat(0)};
-  for (int step = 0; step < key_steps; ++step, weights += kTileBytes) {
-    Floats e[2];
-    for (int i = 0; i < 2; ++i) {
-      const int first = step * kVectorHalves + i * kWidth;
-      e[i] = PowerOfTwo(_mm512_fmsub_ps(Load(scores + first), log2_e, largest));
-      const int n = num_keys - first;
-      if (n < kWidth) e[i] = n > 0 ? KeepFirst(e[i], n) : Splat(0);
-      sum[i] = sum[i] + e[i];
-    }
-    _mm512_store_si512(weights, (__m512i)_mm512_cvtne2ps_pbh(e[1], e[0]));
+  const Floats lowest = Splat(-3.0e38F);
+  Floats largest[kWeightRows] = {lowest, lowest, lowest, lowest};
+  const int full = num_keys / kWidth * kWidth;
+  for (int k = 0; k < full; k += kWidth) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kWeightRows; ++r)
+      largest[r] = Max(Load(scores + r * stride + k), largest[r]);
   }
-  return 1.0F / Sum(sum[0] + sum[1]);
+  if (full < num_keys) {
+    for (int r = 0; r < kWeightRows; ++r) {
+      const Floats rest = Load(scores + r * stride + full);
+      largest[r] = Max(KeepFirstElse(rest, lowest, num_keys - full), largest[r]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kWeightRows; ++r) largest[r] = Splat(Largest(largest[r])) * log2_e;
+  Floats sum[kWeightRows] = {Splat(0), Splat(0), Splat(0), Splat(0)};
+  for (int k = 0; k < key_steps * kVectorHalves; k += kVectorHalves, weights += kTileBytes) {
+    const __mmask32 there = FirstHalves(num_keys - k);
+#pragma GCC unroll 4
+    for (int r = 0; r < kWeightRows; ++r) {
+      const float* at = scores + r * stride + k;
+      const Floats first = _mm512_maskz_mov_ps(
+          static_cast<__mmask16>(there), PowerOfTwo(_mm512_fmsub_ps(Load(at), log2_e, largest[r])));
+      const Floats second =
+          _mm512_maskz_mov_ps(static_cast<__mmask16>(there >> 16),
+                              PowerOfTwo(_mm512_fmsub_ps(Load(at + kWidth), log2_e, largest[r])));
+      sum[r] = sum[r] + (first + second);
+      _mm512_store_si512(weights + r * kTileRowBytes, (__m512i)_mm512_cvtne2ps_pbh(second, first));
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kWeightRows; ++r) inverse[r] = 1.0F / Sum(sum[r]);
 }
 
 // Rows of sums, each times its factor, to the context's columns from `column`.
@@ -234,9 +246,9 @@ static void HalfAttention(const HalfAttentionArgs& a) noexcept {
                    .out_stride = layout.score_stride()},
                   2 * layout.key_steps);
       float inverse[kTileRows];
-      for (int r = 0; r < rows; ++r) {
-        inverse[r] = WeightRow(scores + r * layout.score_stride(), a.num_keys, layout.key_steps,
-                               weights + r * kTileRowBytes);
+      for (int r = 0; r < rows; r += kWeightRows) {
+        WeightRows(scores + r * layout.score_stride(), layout.score_stride(), a.num_keys,
+                   layout.key_steps, weights + r * kTileRowBytes, inverse + r);
       }
       MultiplyRow({.a = weights,
                    .steps = layout.key_steps,

@@ -48,29 +48,52 @@ TAILOR_INLINE Floats Quotient(Floats x, Floats scale, Floats reciprocal) {
   return MulAdd(_mm512_fnmadd_ps(q, scale, x), reciprocal, q);
 }
 
+// 64 whole numbers, rounded and packed in their order: a byte each, saturated.
+TAILOR_INLINE __m512i PackCodes(const Floats (&v)[4]) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
+  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
+  return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+}
+
+// code: a vector of x to what is rounded to codes.
+template <typename Code>
+TAILOR_INLINE void StoreCodesOf(const float* x, int columns, std::byte* row, const Code& code) {
+  int i = 0;
+  for (; i + 64 <= columns; i += 64, row += kTileBytes) {
+    Floats v[4];
+#pragma GCC unroll 4
+    for (int n = 0; n < 4; ++n) v[n] = code(Load(x + i + n * kWidth));
+    _mm512_store_si512(row, PackCodes(v));
+  }
+  if (i == columns) return;
+  Floats v[4];
+  for (int n = 0; n < 4; ++n) {
+    const int left = columns - i - n * kWidth;
+    v[n] = left >= kWidth ? code(Load(x + i + n * kWidth))
+           : left > 0     ? KeepFirst(code(LoadFirst(x + i + n * kWidth, left)), left)
+                          : Splat(0);
+  }
+  _mm512_store_si512(row, PackCodes(v));
+}
+
 TAILOR_INLINE void StoreCodeRow(const float* x, const TileRows& tiles, std::byte* row,
                                 float* scale_out) {
-  const int columns = tiles.columns;
-  const float largest = LargestOfRow(x, columns);
+  const float largest = LargestOfRow(x, tiles.columns);
   const float scale = ScaleOfRow(largest, tiles.fixed_scale);
   *scale_out = scale;
   const Floats divisor = Splat(scale);
   const Floats reciprocal = Splat(1.0F / scale);
   // Far from the ends of f32's range nothing overflows and no remainder that counts is subnormal.
   const bool is_plain = scale > 1e-15F && scale < 1e15F && largest < 1e20F;
-  const auto code = [&](Floats v) {
-    return ClampToCode(is_plain ? Quotient(v, divisor, reciprocal) : v / divisor);
-  };
-  const auto at = [&](int i) {
-    return reinterpret_cast<int8_t*>(row + static_cast<size_t>(i / 64) * kTileBytes + i % 64);
-  };
-  int i = 0;
-  for (; i + kWidth <= columns; i += kWidth) StoreCodes(at(i), code(Load(x + i)));
-  if (i < columns) {
-    StoreCodes(at(i), KeepFirst(code(LoadFirst(x + i, columns - i)), columns - i));
-    i += kWidth;
+  if (!is_plain) {
+    StoreCodesOf(x, tiles.columns, row, [&](Floats v) { return ClampToCode(v / divisor); });
+  } else if (tiles.fixed_scale > 0.0F) {
+    StoreCodesOf(x, tiles.columns, row,
+                 [&](Floats v) { return ClampToCode(Quotient(v, divisor, reciprocal)); });
+  } else {  // the largest gives 127: nothing is beyond it
+    StoreCodesOf(x, tiles.columns, row, [&](Floats v) { return Quotient(v, divisor, reciprocal); });
   }
-  for (; i % 64 != 0; i += kWidth) StoreCodes(at(i), Splat(0));
 }
 
 TAILOR_INLINE void StoreTileRow(const float* x, const TileRows& tiles, int r) {
