@@ -33,6 +33,7 @@ MEDIAN_TOKENS = 84
 TERMS = ("fixed_us", "per_token_us", "per_square_us", "per_row_us")
 CONCURRENCY = 4  # so that the next batch is ready when one ends
 SECONDS, WARM_UP_SECONDS = 1.8, 0.3
+SAFETY_PERCENT = 97  # server/telemetry/safety_window.h
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,17 @@ def cut_under_load(
     )
 
 
-def spread_of(errors: Sequence[float]) -> float:
-    """Half the distance of the 16th and 84th percentile: a deviation that no hiccup moves."""
+def tail_deviation(errors: Sequence[float]) -> float:
+    """Of the normal distribution with the same median and the same quantile above it.
+
+    The quantile is the one that the server's safety factor follows. Errors have heavier tails than
+    the simulator's: with the deviation of their middle a simulated server is bolder than a real one.
+    """
     if len(errors) < 2:
         return 0.0
     cuts = statistics.quantiles(errors, n=100, method="inclusive")
-    return (cuts[83] - cuts[15]) / 2
+    normal = statistics.NormalDist().inv_cdf(SAFETY_PERCENT / 100)
+    return max(0.0, (cuts[SAFETY_PERCENT - 1] - cuts[49]) / normal)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: P
         profile=write_profile(fitted, gap, folder),
         terms=fitted,
         cuts=found,
-        noise=spread_of([error for one in found.values() for error in one.errors]),
+        noise=tail_deviation([error for one in found.values() for error in one.errors]),
         gap_us=gap,
         loop_error=prediction_error(pairs).shown(),
         unit_ms=1000 / found[best["id"]].requests_per_s,

@@ -17,7 +17,7 @@ import real_against_simulated
 import scrapes
 from calls import Call, Figures, by_second, figures, read_calls, variant_shares
 from fault import ANSWERS, Spell, course_of, crossing, spell_of
-from in_situ import TERMS, cut_under_load, mean_terms, spread_of
+from in_situ import TERMS, cut_under_load, mean_terms, tail_deviation
 from measurement import BenchError
 from pinned_server import without_cascades
 from real_against_simulated import Cell, winner
@@ -157,11 +157,14 @@ def test_a_cut_under_load_by_hand() -> None:
         cut_under_load("other", grown(0, 0, 0, 0, 0), grown(1, 1, 1, 1, 1), load, [])
 
 
-def test_a_hiccup_does_not_move_the_spread() -> None:
-    even = [i / 100 for i in range(-50, 51)]
-    assert spread_of(even) == pytest.approx(0.34)
-    assert spread_of([*even[:-1], 1000.0]) == pytest.approx(spread_of(even))
-    assert spread_of([]) == 0
+def test_noise_matches_the_quantile_of_the_safety_factor() -> None:
+    normal = statistics.NormalDist(0.05, 0.1)
+    errors = [normal.inv_cdf((i + 0.5) / 1000) for i in range(1000)]
+    assert tail_deviation(errors) == pytest.approx(0.1, rel=0.02)
+    # A heavy upper tail counts, a single hiccup does not.
+    assert tail_deviation([*errors[:-1], 1000.0]) == pytest.approx(0.1, rel=0.02)
+    assert tail_deviation([*errors[:-50], *[0.5] * 50]) > 0.2
+    assert tail_deviation([]) == 0
 
 
 def test_a_profile_between_two_measurements() -> None:
