@@ -79,7 +79,7 @@ def tail_deviation(errors: Sequence[float]) -> float:
     """Of the normal distribution with the same median and the same quantile above it.
 
     The quantile is the one that the server's safety factor follows. Errors have heavier tails than
-    the simulator's: with the deviation of their middle a simulated server is bolder than a real one.
+    the simulator's: with the deviation of their middle a simulated server is too bold.
     """
     if len(errors) < 2:
         return 0.0
