@@ -50,12 +50,21 @@ class ExpectedDemand {
   double batch_seconds() const { return batch_seconds_; }
 
  private:
+  // Work of the last seconds over that of the last one, by tokens; at least 1.
+  double Growth(TimePoint now) const;
+
   DemandForecast forecast_;
   Burstiness burstiness_;
   std::vector<DemandForecast::Class> forecast_classes_;
   std::vector<PricedClass> classes_;
+  std::vector<PricedClass>
+      steady_;  // the same with the rates of the last seconds, if these are more
   double batch_seconds_ = 0;
   TimePoint updated_;
+  double growth_ = 1;
+  double long_tokens_ = 0;  // fading
+  TimePoint first_;
+  TimePoint last_;
 };
 
 }  // namespace tailor

@@ -173,7 +173,7 @@ TailoredPolicy::Draft TailoredPolicy::Choose(const Scene& scene, const PriceSear
       }
       if (!draft.is_in_time) continue;
     }
-    const double score = Score(draft, price);
+    const double score = Score(draft, price) - CommitmentCost(scene, draft);
     if (best && score <= best_score) {
       ++worse;
       continue;
@@ -270,10 +270,22 @@ void TailoredPolicy::Learn(const Scene& scene, const Draft& draft) {
   excess_ += kExcessWeight * (excess - excess_);
 }
 
-double TailoredPolicy::RefusalPrice(const QueueSnapshot& queue) const {
+double TailoredPolicy::CommitmentCost(const Scene& scene, const Draft& draft) const {
+  const size_t rows = scene.queue.entries[scene.head].lengths.size();
+  const double part = draft.portions[0].rows / static_cast<double>(rows);
+  if (part == 1) return 0;
+  std::vector<PricedItem> items = queue_.items();
+  items[scene.head].seconds = draft.finish;
+  items[scene.head].least = draft.finish;
+  const double raised = RefusalPrice(scene.queue, items) - scene.refusal_price;
+  return part * std::max(0.0, raised) * draft.finish;
+}
+
+double TailoredPolicy::RefusalPrice(const QueueSnapshot& queue,
+                                    std::span<const PricedItem> items) const {
   if (ladder_.levels().empty()) return 0;
   return demand_.RefusalPrice(
-      {.items = queue_.items(),
+      {.items = items,
        .tail_seconds = ladder_.corner(0).per_token * ladder_.Tokens(queue.tail.waiting),
        .fullness = queue.fullness,
        .speed = queue.num_workers / (queue.safety * excess_)},
@@ -301,7 +313,7 @@ Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const Var
                             .speed = queue.num_workers / (queue.safety * excess_),
                             .utilization = kUtilization});
   TimePrice price = FindPrice(search, now);
-  scene.refusal_price = RefusalPrice(queue);
+  scene.refusal_price = RefusalPrice(queue, queue_.items());
   price.first = std::max(price.first, scene.refusal_price);
   price.rest = std::max(price.rest, scene.refusal_price);
   Draft draft = Choose(scene, search, price);

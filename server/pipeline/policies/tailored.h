@@ -64,7 +64,10 @@ class TailoredPolicy : public QualityPolicy {
     double refusal_price = 0;  // a second, of those who are about to come
   };
 
-  double RefusalPrice(const QueueSnapshot& queue) const;
+  double RefusalPrice(const QueueSnapshot& queue, std::span<const PricedItem> items) const;
+  // What it costs those about to come that a request which the batch does not finish keeps its
+  // variant until its end.
+  double CommitmentCost(const Scene& scene, const Draft& draft) const;
   TimePrice FindPrice(const PriceSearch& search, TimePoint now);
   bool MayJoin(const QueueEntry& entry, size_t index, const Draft& draft,
                const CostCoefficients& cost, const TimePrice& price) const;

@@ -282,6 +282,25 @@ TEST(Tailored, CountsWhatWasRefusedAsDemand) {
   }
 }
 
+// Two rows that do not fit one batch: with the middle variant 24 of 34 ms are bound. That leaves
+// room to those who are expected, unless they come eight at a time.
+TEST(Tailored, DoesNotBindTheEngineWhenBurstsMayCome) {
+  for (const int burst : {1, 8}) {
+    QueueScene scene = ThreeVariants();
+    scene.announces = true;
+    Selection served;
+    served.variant = 2;
+    served.portions = {{.entry = 0, .rows = 1}};
+    for (int i = 0; i < 400 / burst; ++i) {
+      for (int j = 0; j < burst; ++j) scene.Add({.tokens = kTokens, .left_ms = 20});
+      for (int j = 0; j < burst; ++j) scene.Apply(served);
+      scene.Advance(20 * burst);
+    }
+    scene.Add({.rows = 2, .tokens = kTokens, .left_ms = 34});
+    EXPECT_EQ(scene.Select().variant, burst == 1 ? 1 : 2) << burst;
+  }
+}
+
 // The same load for a while: the choice settles on two neighbours of the ladder.
 TEST(Tailored, DoesNotFlap) {
   QueueScene scene = ThreeVariants();
