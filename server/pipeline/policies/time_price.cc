@@ -13,7 +13,7 @@ constexpr int kMaxSteps = 12;
 
 }  // namespace
 
-PriceSearch::PriceSearch(const Input& input) : in_(input) {
+PriceSearch::PriceSearch(const Input& input) : in_(input), corners_(input.items.size()) {
   const std::vector<double>& steps = in_.ladder->steps();
   if (steps.empty()) return;
   double smallest = std::numeric_limits<double>::infinity();
@@ -35,6 +35,19 @@ double PriceSearch::Seconds(const PricedItem& item, double price) const {
   if (item.seconds >= 0) return item.seconds;
   const int corner = std::max(item.lowest, in_.ladder->CornerAt(price, item.tokens));
   return in_.ladder->corner(corner).per_token * item.tokens;
+}
+
+double PriceSearch::SecondsOf(size_t index, double price) const {
+  const PricedItem& item = in_.items[index];
+  if (item.seconds >= 0) return item.seconds;
+  const std::vector<double>& steps = in_.ladder->steps();
+  const double bound = price * item.tokens;
+  size_t corner = corners_[index];
+  while (corner < steps.size() && steps[corner] > bound) ++corner;
+  while (corner > 0 && steps[corner - 1] <= bound) --corner;
+  corners_[index] = corner;
+  const int chosen = std::max(item.lowest, static_cast<int>(corner));
+  return in_.ladder->corner(chosen).per_token * item.tokens;
 }
 
 double PriceSearch::ClassSeconds(double price) const {
@@ -66,7 +79,7 @@ int PriceSearch::Failure(const TimePrice& price, size_t from, bool any) const {
   };
   for (size_t i = 0; i < in_.items.size(); ++i) {
     const PricedItem& item = in_.items[i];
-    total += Seconds(item, price.Of(i));
+    total += SecondsOf(i, price.Of(i));
     if (i < from) continue;
     if (total + expected(item.left) <= in_.speed * item.left) continue;
     failed = static_cast<int>(i);

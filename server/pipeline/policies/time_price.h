@@ -71,6 +71,8 @@ class PriceSearch {
  private:
   static constexpr int kFits = -1;
 
+  // The same of in_.items[index], quicker for prices near the last one that it was asked for.
+  double SecondsOf(size_t index, double price) const;
   // The last condition that fails (or the first found, when any will do): an item, items.size()
   // for the tail, one more for the utilisation; kFits.
   int Failure(const TimePrice& price, size_t from, bool any) const;
@@ -80,8 +82,9 @@ class PriceSearch {
   double Lowest(TimePrice price, bool is_rest, double previous, int* failed) const;
 
   const Input in_;
-  double least_ = 0;  // at or below it everything takes the best
-  double most_ = 0;   // at or above it everything takes the cheapest
+  mutable std::vector<size_t> corners_;  // one an item: where the last look ended
+  double least_ = 0;                     // at or below it everything takes the best
+  double most_ = 0;                      // at or above it everything takes the cheapest
 };
 
 }  // namespace tailor
