@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from calls import Call, by_second, figures, read_calls, variant_shares
-from in_situ import DOCUMENTS, InSitu, measure, texts_of
+from in_situ import DOCUMENTS, InSitu, longest_of, measure, texts_of
 from measurement import (
     FAMILY,
     LOAD_VOID,
@@ -237,9 +237,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="tailor-") as place:
             folder = Path(place)
             family = without_cascades(arguments.family, folder)
-            texts = texts_of(family, folder)
+            texts, longest = texts_of(family, folder), longest_of(family)
             with pinned_server(arguments.tailor, family, "tailored", "fault.log") as server:
-                situ = measure(server, arguments.tailor, texts, folder)
+                situ = measure(server, arguments.tailor, texts, longest, folder)
                 lines = lines_of(
                     TRACE,
                     rate=situ.rate(),

@@ -9,6 +9,7 @@ multiplied by what its batches then took; the time between batches is an overhea
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import statistics
 import sys
@@ -27,7 +28,7 @@ sys.path.insert(0, str(ROOT / "bench/policies"))
 from make_profiles import bundled, cuts_of_server, write
 
 CAPACITY_CUT = "elastic-w50-d67"  # what load 1 keeps busy, in the middle of the family
-VOCABULARY = "student-2x128/vocab.txt"
+STUDENT = "student-2x128"  # every variant has its vocabulary and its longest input
 DOCUMENTS = 32  # of a usual request, as make_profiles.bundled has it
 MEDIAN_TOKENS = 84
 TERMS = ("fixed_us", "per_token_us", "per_square_us", "per_row_us")
@@ -93,6 +94,7 @@ class InSitu:
     """What the simulator is told of a server."""
 
     profile: Path
+    longest: int  # tokens of a pair
     terms: list[dict[str, Any]]  # of the profile's cuts
     cuts: dict[str, CutUnderLoad]
     noise: float  # deviation of the logarithm of a batch's time
@@ -106,12 +108,21 @@ class InSitu:
         return self.cuts[name].requests_per_s
 
 
+def longest_of(family: Path) -> int:
+    """Tokens to which the server cuts a longer pair; what is simulated must not be longer."""
+    manifest = json.loads((family / STUDENT / "variant.json").read_text("utf-8"))
+    return int(manifest["task"]["max_len"])
+
+
 def texts_of(family: Path, folder: Path) -> list[str]:
     """Usual requests: the options of `tailor load` for texts written below `folder`."""
-    return write_log_normal_texts(folder, whole_words(family / VOCABULARY), MEDIAN_TOKENS)
+    words = whole_words(family / STUDENT / "vocab.txt")
+    return write_log_normal_texts(folder, words, MEDIAN_TOKENS, longest_of(family))
 
 
-def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: Path) -> InSitu:
+def measure(
+    server: ServerProcess, tailor: Path, texts: Sequence[str], longest: int, folder: Path
+) -> InSitu:
     """Loads every cut in turn, which takes two seconds each, and writes FOLDER/bundled.json."""
     fitted = cuts_of_server(f"http://{server.http}/statusz?format=json")
     found: dict[str, CutUnderLoad] = {}
@@ -145,7 +156,8 @@ def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: P
     best = max(fitted, key=lambda cut: float(cut["quality"]))
     gap = statistics.median(one.gap_us for one in found.values())
     return InSitu(
-        profile=write_profile(fitted, gap, folder),
+        profile=write_profile(fitted, gap, longest, folder),
+        longest=longest,
         terms=fitted,
         cuts=found,
         noise=tail_deviation([error for one in found.values() for error in one.errors]),
@@ -155,9 +167,10 @@ def measure(server: ServerProcess, tailor: Path, texts: Sequence[str], folder: P
     )
 
 
-def write_profile(terms: list[dict[str, Any]], gap_us: float, folder: Path) -> Path:
+def write_profile(terms: list[dict[str, Any]], gap_us: float, longest: int, folder: Path) -> Path:
     """The profile's file."""
     profile = bundled(terms, "a server under load, its costs as they then were", CAPACITY_CUT)
+    profile["limits"] = {"max_sequence_tokens": longest}
     profile["server"]["batch_overhead_us"] = round(gap_us, 1)
     write(profile, folder)
     return folder / f"{profile['name']}.json"
@@ -178,7 +191,7 @@ def between(first: InSitu, last: InSitu, folder: Path) -> InSitu:
     gap = (first.gap_us + last.gap_us) / 2
     return dataclasses.replace(
         first,
-        profile=write_profile(terms, gap, folder),
+        profile=write_profile(terms, gap, first.longest, folder),
         terms=terms,
         noise=(first.noise + last.noise) / 2,
         gap_us=gap,

@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from calls import Figures, figures, read_calls
-from in_situ import CAPACITY_CUT, DOCUMENTS, InSitu, between, measure, texts_of
+from in_situ import CAPACITY_CUT, DOCUMENTS, InSitu, between, longest_of, measure, texts_of
 from measurement import (
     FAMILY,
     ON_CORE_1,
+    RESULTS,
     TAILOR,
     BenchError,
     heading,
@@ -43,6 +44,7 @@ from traces import TRACES, lines_of
 
 POLICIES = ("tailored", "slackfit", "infaas-slowest-fit", "fixed:student-2x128-int8")
 LOG = "real.log"
+KEPT = RESULTS / "real"  # profile, traces and calls, to simulate again
 SEEDS = (1, 2, 3)  # of the simulator's lengths and noise; the trace is the same
 TARGET_POINTS = 3.0
 TARGET_ERROR = (0.08, 0.2)  # median and 95th percentile
@@ -122,11 +124,12 @@ def write_traces(situ: InSitu, folder: Path, seconds: float, seed: int) -> dict[
 def run(arguments: argparse.Namespace, folder: Path) -> tuple[InSitu, list[Cell]]:
     """Profile, every policy on every trace, profile again; then the same in the simulator."""
     family = without_cascades(arguments.family, folder)
-    texts = texts_of(family, folder)
+    texts, longest = texts_of(family, folder), longest_of(family)
     tailor: Path = arguments.tailor
+    KEPT.mkdir(parents=True, exist_ok=True)
     with pinned_server(tailor, family, "tailored", LOG) as server:
-        first = measure(server, tailor, texts, folder)
-    files = write_traces(first, folder, arguments.seconds, arguments.seed)
+        first = measure(server, tailor, texts, longest, KEPT)
+    files = write_traces(first, KEPT, arguments.seconds, arguments.seed)
     played = []
     for policy in arguments.policies:
         with pinned_server(tailor, family, policy, LOG) as server:
@@ -134,7 +137,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> tuple[InSitu, list[Cell]
                 played.append((name, policy, *play(server, tailor, file, texts)))
                 print(f"{policy}, {name}: met {played[-1][2].attainment:.4f}", file=sys.stderr)
     with pinned_server(tailor, family, "tailored", LOG) as server:
-        situ = between(first, measure(server, tailor, texts, folder), folder)
+        situ = between(first, measure(server, tailor, texts, longest, KEPT), KEPT)
     cells = []
     for name, policy, real, pairs, problems in played:
         simulated = simulate(tailor, situ, files[name], policy, arguments.seconds)

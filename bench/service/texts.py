@@ -12,7 +12,6 @@ QUERY_WORDS = 8
 SPECIAL_TOKENS = 3  # [CLS] query [SEP] document [SEP]
 LENGTH_SIGMA = 0.4  # of the logarithm, as the simulator draws lengths
 SHORTEST = QUERY_WORDS + SPECIAL_TOKENS + 1
-LONGEST = 512
 DOCUMENT_LINES = 4096
 QUERY_LINES = 512
 
@@ -23,17 +22,19 @@ def whole_words(vocabulary: Path) -> list[str]:
     return [word for word in words if word.isascii() and word.isalpha() and word.islower()]
 
 
-def log_normal_tokens(median: int, generator: random.Random) -> int:
+def log_normal_tokens(median: int, longest: int, generator: random.Random) -> int:
     """The tokens of a pair, drawn as the simulator draws them."""
     drawn = median * math.exp(generator.gauss(0, LENGTH_SIGMA))
-    return min(LONGEST, max(SHORTEST, round(drawn)))
+    return min(longest, max(SHORTEST, round(drawn)))
 
 
-def write_log_normal_texts(folder: Path, words: Sequence[str], median_tokens: int) -> list[str]:
+def write_log_normal_texts(
+    folder: Path, words: Sequence[str], median_tokens: int, longest: int
+) -> list[str]:
     """Writes query and document files; returns the options of `tailor load` that use them."""
     generator = random.Random(1)
     lengths = [
-        log_normal_tokens(median_tokens, generator) - QUERY_WORDS - SPECIAL_TOKENS
+        log_normal_tokens(median_tokens, longest, generator) - QUERY_WORDS - SPECIAL_TOKENS
         for _ in range(DOCUMENT_LINES)
     ]
     options = []

@@ -17,7 +17,17 @@ import real_against_simulated
 import scrapes
 from calls import Call, Figures, by_second, figures, read_calls, variant_shares
 from fault import ANSWERS, Spell, course_of, crossing, spell_of
-from in_situ import TERMS, cut_under_load, mean_terms, tail_deviation
+from in_situ import (
+    CAPACITY_CUT,
+    STUDENT,
+    TERMS,
+    cut_under_load,
+    longest_of,
+    mean_terms,
+    tail_deviation,
+    texts_of,
+    write_profile,
+)
 from measurement import BenchError
 from pinned_server import without_cascades
 from real_against_simulated import Cell, winner
@@ -81,7 +91,7 @@ def test_budgets_of_a_mixed_trace_have_equal_shares() -> None:
 
 
 def test_texts_have_log_normal_lengths(tmp_path: Path) -> None:
-    write_log_normal_texts(tmp_path, ["file", "player"], 84)
+    write_log_normal_texts(tmp_path, ["file", "player"], 84, 512)
     lengths = [
         len(line.split()) + QUERY_WORDS + SPECIAL_TOKENS
         for line in (tmp_path / "documents.txt").read_text().splitlines()
@@ -89,6 +99,22 @@ def test_texts_have_log_normal_lengths(tmp_path: Path) -> None:
     assert statistics.median(lengths) == pytest.approx(84, rel=0.03)
     logarithms = [math.log(length) for length in lengths]
     assert statistics.stdev(logarithms) == pytest.approx(0.4, rel=0.05)
+
+
+def test_texts_are_not_longer_than_what_a_family_takes(tmp_path: Path) -> None:
+    (tmp_path / STUDENT).mkdir()
+    (tmp_path / STUDENT / "variant.json").write_text('{"task": {"max_len": 40}}')
+    (tmp_path / STUDENT / "vocab.txt").write_text("[PAD]\nfile\n")
+    texts_of(tmp_path, tmp_path)
+    lengths = [len(line.split()) for line in (tmp_path / "documents.txt").read_text().splitlines()]
+    assert max(lengths) + QUERY_WORDS + SPECIAL_TOKENS == longest_of(tmp_path) == 40
+
+
+def test_a_written_profile_has_the_longest_input(tmp_path: Path) -> None:
+    terms = [{"id": CAPACITY_CUT, "quality": 0.8, **dict.fromkeys(TERMS, 1.0)}]
+    profile = json.loads(write_profile(terms, 42.0, 128, tmp_path).read_text())
+    assert profile["limits"] == {"max_sequence_tokens": 128}
+    assert profile["server"]["batch_overhead_us"] == 42
 
 
 SCRAPE = Metrics(
