@@ -206,6 +206,23 @@ TEST_F(CommandsTest, TraceReplaysOffsetsBudgetsAndDocuments) {
               testing::UnorderedElementsAre(std::pair(1, 1u), std::pair(2, 2u), std::pair(3, 3u)));
 }
 
+TEST_F(CommandsTest, LoadRecordsEveryCall) {
+  const std::string trace = WriteFile("trace", "0 1s 1\n0.01 2s 2\n");
+  const std::string record = WriteFile("record", "");
+  const Ran ran = RunTailor({"load", "--server", server_.address(), "--trace", trace, "--warmup",
+                             "0s", "--quiet", "--record", record});
+  ASSERT_TRUE(ran.exit_code == kExitOk || ran.exit_code == kExitVoid) << ran.err;
+  std::ifstream lines(record);
+  std::vector<nlohmann::json> calls;
+  for (std::string line; std::getline(lines, line);) calls.push_back(nlohmann::json::parse(line));
+  ASSERT_THAT(calls, SizeIs(2));
+  EXPECT_EQ(calls[1]["budget_ms"], 2000);
+  EXPECT_EQ(calls[1]["documents"], 2);
+  EXPECT_EQ(calls[1]["variant"], "small");
+  EXPECT_EQ(calls[1]["outcome"], "met");
+  EXPECT_EQ(calls[1]["predicted_ms"], 1.5);
+}
+
 TEST_F(CommandsTest, ClosedLoopKeepsCallsUnderWayAndCountsRefusals) {
   answer_.code = 8;
   answer_.reason = "OVERLOADED";

@@ -3,9 +3,10 @@
 """nDCG@10 of a running server at several budgets, with and without cascades, on the test lists.
 
 Lists are sent one after the other, with and without cascade in turns, so that both meet the same
-machine. A call that is refused or late counts as 0 in `effective`.
+machine. Between two there is a pause: the server takes calls that come without one for a load that
+goes on, and serves them as it would under that load. A call that is refused or late counts as 0.
 
-Usage: .venv/bin/python bench/service/cascade.py [--family DIR] [--lists 200] [--budgets 3,5,8]
+Usage: .venv/bin/python bench/service/cascade.py [--family DIR] [--lists 100] [--budgets 3,5,8]
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import importlib
 import math
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,7 @@ from tailor_compress.data.views import VIEWS
 from tailor_compress.evaluation.report import QUALITY_SET
 from tailor_compress.evaluation.systems import view_texts
 
-BUDGETS = "2,3,4,6,8,12,16,20,25,35,60"
+BUDGETS = "2,3,5,8,12,16,20,25"
 CUTOFF = 10
 US_PER_MS = 1000
 
@@ -93,7 +95,9 @@ def row(budget_ms: float, name: str, arm: Arm) -> list[str]:
     ]
 
 
-def measure(address: str, stubs: Path, dataset: Dataset, lists: int, budgets: list[float]) -> Any:
+def measure(
+    address: str, stubs: Path, dataset: Dataset, options: argparse.Namespace
+) -> dict[tuple[float, str], Arm]:
     """Returns the arms by (budget, name)."""
     sys.path.insert(0, str(stubs))
     messages = importlib.import_module("tailor.v1.ranker_pb2")
@@ -101,8 +105,8 @@ def measure(address: str, stubs: Path, dataset: Dataset, lists: int, budgets: li
     arms: dict[tuple[float, str], Arm] = {}
     with grpc.insecure_channel(address) as channel:
         ranker = services.RankerStub(channel)
-        for budget in budgets:
-            for query, documents in view_texts(dataset, "test", VIEWS[QUALITY_SET], lists):
+        for budget in map(float, options.budgets.split(",")):
+            for query, documents in view_texts(dataset, "test", VIEWS[QUALITY_SET], options.lists):
                 for name, cascade in (("off", 2), ("auto", 1)):
                     request = messages.RankRequest(
                         query=query.encode(),
@@ -112,6 +116,7 @@ def measure(address: str, stubs: Path, dataset: Dataset, lists: int, budgets: li
                         ),
                         cascade=cascade,
                     )
+                    time.sleep(options.gap_ms / 1000)
                     call(ranker, request, arms.setdefault((budget, name), Arm()))
     return arms
 
@@ -121,10 +126,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--family", type=Path, default=FAMILY)
     parser.add_argument("--data", type=Path, default=ROOT / ".cache/packages/data")
-    parser.add_argument("--lists", type=int, default=200)
+    parser.add_argument("--tailor", type=Path, default=TAILOR)
+    parser.add_argument("--lists", type=int, default=100)
+    parser.add_argument("--gap-ms", type=float, default=100, help="pause before each call")
     parser.add_argument("--budgets", default=BUDGETS, help="ms, with commas")
     options = parser.parse_args()
-    budgets = [float(text) for text in options.budgets.split(",")]
     try:
         dataset = Dataset.load(options.data)
         with tempfile.TemporaryDirectory() as place:
@@ -136,14 +142,16 @@ def main() -> int:
             if made != 0:
                 raise BenchError("expected stubs of proto/tailor/v1/ranker.proto, got an error")
             log = RESULTS / "cascade-server.log"
-            with ServerProcess(TAILOR, options.family, log=log) as server:
-                arms = measure(server.grpc, stubs, dataset, options.lists, budgets)
+            with ServerProcess(options.tailor, options.family, log=log) as server:
+                arms = measure(server.grpc, stubs, dataset, options)
     except (BenchError, ServerError, OSError) as error:
         print(f"cascade: {error}", file=sys.stderr)
         return 1
     rows = [row(budget, name, arm) for (budget, name), arm in arms.items()]
     header = ["budget ms", "cascade", "nDCG@10", "lost", "mean ms", "cascades", "twice", "variant"]
-    lines = heading(f"Cascades on {options.lists} test lists") + table(header, rows)
+    lines = heading(f"Cascades on {options.lists} test lists, {options.gap_ms:g} ms apart") + table(
+        header, rows
+    )
     publish("cascade", lines, [dict(zip(header, one, strict=True)) for one in rows])
     return 0
 
