@@ -252,10 +252,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   const TimePoint started = clock->Now();
   if (!config.cost_file.empty()) TAILOR_RETURN_IF_ERROR(CheckCostFile(config.cost_file));
   TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
-  Log(LogLevel::kInfo, "family loaded",
-      {{"variants", family.variants.size()}, {"load_s", ToSeconds(clock->Now() - started)}});
+  const Duration loading = clock->Now() - started;
+  const size_t num_variants = family.variants.size();
   auto server = std::make_unique<RunningServer>(config, std::move(family), started, clock);
   TAILOR_RETURN_IF_ERROR(server->Listen());
+  Log(LogLevel::kInfo, "family loaded",
+      {{"variants", num_variants}, {"load_s", ToSeconds(loading)}});
   return server;
 }
 
