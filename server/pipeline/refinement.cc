@@ -11,6 +11,10 @@ namespace {
 // One document scored twice keeps its place.
 constexpr int kLeastRows = 2;
 
+// The request has an answer already, and a second pass that ends late loses it: its time counts
+// this much more than that of a request which has none.
+constexpr double kCaution = 1.5;
+
 constexpr double kNoBound = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -50,7 +54,7 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
                          IsFullBatch(state.cost, batch.work);
     if (is_full || seconds > most_seconds) break;
     // The first of all alone would keep its place.
-    if (safety * seconds > seconds_left) {
+    if (kCaution * safety * seconds > seconds_left) {
       if (batch.first + batch.rows < kLeastRows) batch.rows = 0;
       break;
     }
