@@ -212,16 +212,19 @@ bool BatchQueue::CompleteRows(const TakenRows& rows, bool is_second_pass, bool o
   const int all = static_cast<int>(pending.encoded.lengths.size());
   if (is_second_pass) {
     // After a failure what is there is the answer.
-    if (!ok) return true;
-    refinement.done += rows.rows;
-    if (refinement.done == all) return true;
+    if (ok) refinement.done += rows.rows;
+    if (!ok || stopped_ || refinement.done == all) {
+      refinements_.Remove(pending);
+      return true;
+    }
     refinements_.Continue(rows.pending);
     return false;
   }
   if (!ok) return true;
   if (pending.rows_done < all) return false;
-  if (refinement.variant < 0) return true;
+  if (refinement.variant < 0 || stopped_) return true;
   refinements_.Begin(rows.pending);
+  if (*refinements_.NextDue() < due_wait_) due_changed_.NotifyOne();
   return false;
 }
 
@@ -276,6 +279,33 @@ bool BatchQueue::WaitForWork(const Clock& clock) {
   return !stopped_;
 }
 
+bool BatchQueue::WaitForDue(const Clock& clock) {
+  const MutexLock lock(&mutex_);
+  while (!stopped_) {
+    const std::optional<TimePoint> due = refinements_.NextDue();
+    due_wait_ = due.value_or(TimePoint::max());
+    if (!due) {
+      due_changed_.Wait(&mutex_);
+      continue;
+    }
+    const Duration left = *due - clock.Now();
+    if (left <= Duration::zero()) break;
+    due_changed_.WaitFor(&mutex_, left);
+  }
+  return !stopped_;
+}
+
+std::vector<PendingPtr> BatchQueue::TakeDue(TimePoint now) {
+  std::vector<PendingPtr> due;
+  const MutexLock lock(&mutex_);
+  refinements_.TakeDue(now, &due);
+  for (const PendingPtr& pending : due) {
+    pending->place = PendingRequest::Place::kEnded;
+    backstop_.OnEnded(pending->pushed, false, now);
+  }
+  return due;
+}
+
 std::optional<TimePoint> BatchQueue::IdleUntil() const {
   const MutexLock lock(&mutex_);
   if (items_.empty()) return MayReview() ? std::optional(review_at_) : std::nullopt;
@@ -296,6 +326,7 @@ std::vector<PendingPtr> BatchQueue::Stop() {
   refinements_.TakeAll(&left);
   for (size_t i = queued; i < left.size(); ++i) left[i]->place = PendingRequest::Place::kEnded;
   changed_.NotifyAll();
+  due_changed_.NotifyAll();
   return left;
 }
 

@@ -145,6 +145,11 @@ class BatchQueue {
 
   // Blocks until there is something to cut; false when the queue was stopped.
   bool WaitForWork(const Clock& clock);
+  // Blocks until a request in its second pass has to be answered; false when the queue was stopped.
+  // For one thread.
+  bool WaitForDue(const Clock& clock);
+  // Those requests, which are the caller's to answer; a batch of theirs may still run.
+  std::vector<PendingPtr> TakeDue(TimePoint now);
   // When the selector wants to be asked again although nothing arrives; absent: not at all.
   std::optional<TimePoint> IdleUntil() const;
   // Takes everything out; the caller answers it. What is pushed later is refused.
@@ -230,6 +235,9 @@ class BatchQueue {
   mutable Mutex mutex_;
   Selector* const selector_ ABSL_PT_GUARDED_BY(mutex_);
   CondVar changed_;
+  CondVar due_changed_;
+  // Until when WaitForDue sleeps unless it is told of something earlier.
+  TimePoint due_wait_ ABSL_GUARDED_BY(mutex_) = TimePoint::max();
   QueueItems items_ ABSL_GUARDED_BY(mutex_);
   RefinementList refinements_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_sequence_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -96,18 +96,17 @@ TEST_F(CascadeTest, TooLittleTimeForASecondPass) {
 }
 
 TEST_F(CascadeTest, TheBestDocumentsAreScoredTwice) {
-  // A twelfth would end at 70 ms to the point; what has an answer already does not risk it.
   const TimePoint start = harness.clock().Now();
   const auto call = harness.Submit(TwentyDocuments(70));
   harness.RunAll();
-  ExpectCascade(*call, 11);
+  ExpectCascade(*call, 12);
   EXPECT_EQ(RowsOf(kSmall), 20);
-  EXPECT_EQ(RowsOf(kLarge), 11);
-  EXPECT_NEAR(ToMillis(call->answered - start), 65, 0.01);
-  EXPECT_NEAR(ToMillis(call->result->predicted), 70, 0.01);  // the plan's, which is for all 12
-  EXPECT_NEAR(ToMillis(call->result->compute), 65, 0.01);
-  EXPECT_NEAR(call->result->cascade_quality, 0.86 + 0.04 * 0.1, 1e-9);
-  EXPECT_EQ(call->result->tokens, (20 + 11) * 50);
+  EXPECT_EQ(RowsOf(kLarge), 12);
+  EXPECT_NEAR(ToMillis(call->answered - start), 70, 0.01);
+  EXPECT_NEAR(ToMillis(call->result->predicted), 70, 0.01);
+  EXPECT_NEAR(ToMillis(call->result->compute), 70, 0.01);
+  EXPECT_NEAR(call->result->cascade_quality, 0.86 + 0.04 * 0.2, 1e-9);
+  EXPECT_EQ(call->result->tokens, (20 + 12) * 50);
   const int indices[] = {kSmall, static_cast<int>(SelectionReason::kCascade)};
   EXPECT_EQ(harness.recorder().Value(Metric::kVariantSelected, indices), 1);
 }
@@ -137,6 +136,74 @@ TEST_F(CascadeTest, AFasterEngineThanPredictedScoresAllTwice) {
   const auto call = harness.Submit(TwentyDocuments(70));
   harness.RunAll();
   ExpectCascade(*call, 20);
+}
+
+// An engine that became slower between the passes: the batch ends long after the deadline.
+TEST_F(CascadeTest, ALateSecondPassDoesNotTakeTheAnswer) {
+  const TimePoint start = harness.clock().Now();
+  const auto call = harness.Submit(TwentyDocuments(70));
+  RunFirstPass();
+  harness.backend().set_slowdown(20);
+  harness.backend().set_on_run([&] {
+    EXPECT_EQ(harness.ranker().AnswerDue(), 0);
+    harness.clock().Advance(start + std::chrono::milliseconds(70) - harness.clock().Now());
+    EXPECT_EQ(harness.ranker().AnswerDue(), 1);
+  });
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  harness.backend().set_on_run(nullptr);
+  EXPECT_FALSE(harness.ranker().RunOne(0));
+  EXPECT_EQ(harness.ranker().AnswerDue(), 0);
+  EXPECT_EQ(call->answers, 1);
+  EXPECT_NEAR(ToMillis(call->answered - start), 70, 0.01);
+  ExpectSingle(*call, kSmall);
+  EXPECT_EQ(call->result->reason, SelectionReason::kDegraded);
+}
+
+TEST_F(CascadeTest, ALateBatchKeepsWhatWasScoredTwiceBefore) {
+  const TimePoint deadline = harness.clock().Now() + std::chrono::milliseconds(70);
+  const auto call = harness.Submit(TwentyDocuments(70));
+  RunFirstPass();
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  const int twice = RowsOf(kLarge);
+  EXPECT_GT(twice, 1);
+  harness.backend().set_on_run([&] {
+    harness.clock().Advance(deadline - harness.clock().Now());
+    EXPECT_EQ(harness.ranker().AnswerDue(), 1);
+  });
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  EXPECT_EQ(call->answers, 1);
+  ExpectCascade(*call, twice);
+}
+
+// The batch of somebody else's first pass, which took longer than predicted.
+TEST_F(CascadeTest, WhatWaitsForItsSecondPassIsAnsweredInTimeToo) {
+  const TimePoint deadline = harness.clock().Now() + std::chrono::milliseconds(70);
+  const auto call = harness.Submit(TwentyDocuments(70));
+  RunFirstPass();
+  const auto other = harness.Submit({.documents = 4, .tokens = 50, .budget_ms = 1000});
+  harness.backend().set_on_run([&] {
+    harness.clock().Advance(deadline - harness.clock().Now());
+    EXPECT_EQ(harness.ranker().AnswerDue(), 1);
+  });
+  EXPECT_TRUE(harness.ranker().RunOne(0));
+  ExpectSingle(*call, kSmall);
+  EXPECT_EQ(other->answers, 1);
+}
+
+TEST(Cascade, AnswersAReplyMarginBeforeTheDeadline) {
+  RankerOptions options = WithCascades();
+  options.reply_margin = std::chrono::milliseconds(5);
+  PipelineHarness harness(LargeAndSmall(), options);
+  const TimePoint due = harness.clock().Now() + std::chrono::milliseconds(70);
+  const auto call = harness.Submit(TwentyDocuments(75));
+  while (harness.backend().runs().empty() || harness.backend().runs().back().variant != kLarge) {
+    ASSERT_TRUE(harness.ranker().RunOne(0));
+  }
+  harness.clock().Advance(due - harness.clock().Now() - std::chrono::microseconds(1));
+  EXPECT_EQ(harness.ranker().AnswerDue(), 0);
+  harness.clock().Advance(std::chrono::microseconds(1));
+  EXPECT_EQ(harness.ranker().AnswerDue(), 1);
+  EXPECT_TRUE(call->result.ok());
 }
 
 TEST_F(CascadeTest, EnoughTimeForTheBestAloneNeedsNone) {
@@ -242,7 +309,7 @@ TEST_F(CascadeTest, FirstPassesOfOthersGoFirst) {
   EXPECT_EQ(call->answers, 0);
   EXPECT_EQ(other->answers, 1);
   harness.RunAll();
-  ExpectCascade(*call, 11 - 4);
+  ExpectCascade(*call, 12 - 4);
 }
 
 // An answer that could not be improved after the next batch does not wait for it.

@@ -44,10 +44,6 @@ Demand DemandOf(const PendingRequest& pending, Duration spent) {
           .spent = spent};
 }
 
-absl::Status PastDeadline() {
-  return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
-}
-
 }  // namespace
 
 Intake::Intake(const IntakeParts& parts) : parts_(parts) {

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "base/thread.h"
 #include "server/pipeline/admission.h"
+#include "server/pipeline/answering.h"
 #include "server/pipeline/batch_queue.h"
 #include "server/pipeline/explain.h"
 #include "server/pipeline/intake.h"
@@ -126,19 +127,23 @@ class Pipeline final : public SteppedRanker {
                  .choosable = selector_->Choosable(variants_.States(clock_->Now())),
                  .tokenizer_threads = has_threads_ ? options_.tokenizer_threads : 0,
                  .recorder = recorder_,
-                 .clock = clock_}) {
-    const PipelineParts parts{.served = served_,
-                              .queue = queue_.get(),
-                              .variants = &variants_,
-                              .decisions = &decisions_,
-                              .cascade = CascadeOf(options_),
-                              .live_quality = live_quality_.get(),
-                              .recorder = recorder_,
-                              .clock = clock_};
+                 .clock = clock_}),
+        parts_{.served = served_,
+               .queue = queue_.get(),
+               .variants = &variants_,
+               .decisions = &decisions_,
+               .cascade = CascadeOf(options_),
+               .live_quality = live_quality_.get(),
+               .recorder = recorder_,
+               .clock = clock_} {
     for (std::unique_ptr<Backend>& backend : input.backends) {
       const int index = static_cast<int>(workers_.size());
-      workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts));
+      workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts_));
     }
+    if (!has_threads_ || parts_.cascade == nullptr) return;
+    deadline_thread_ = Thread("deadline", [this] {
+      while (queue_->WaitForDue(*clock_)) tailor::AnswerDue(parts_);
+    });
   }
 
   ~Pipeline() override {
@@ -148,6 +153,7 @@ class Pipeline final : public SteppedRanker {
     }
     intake_.Join();
     threads_.clear();
+    deadline_thread_.Join();
   }
 
   absl::Status WarmUp() override {
@@ -182,6 +188,7 @@ class Pipeline final : public SteppedRanker {
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const std::vector<ServedVariant>& variants() const override { return served_; }
   bool RunOne(int worker) override { return workers_[static_cast<size_t>(worker)]->RunOne(); }
+  int AnswerDue() override { return tailor::AnswerDue(parts_); }
   std::optional<TimePoint> IdleUntil() const override { return queue_->IdleUntil(); }
 
   Explanation Explain(const ExplainQuery& query) const override {
@@ -260,6 +267,7 @@ class Pipeline final : public SteppedRanker {
   const bool has_threads_;
 
   Intake intake_;
+  const PipelineParts parts_;
 
   Mutex mutex_;
   CondVar warmed_;
@@ -268,6 +276,7 @@ class Pipeline final : public SteppedRanker {
 
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Thread> threads_;
+  Thread deadline_thread_;  // not when there are no cascades
 };
 
 absl::StatusOr<std::unique_ptr<Pipeline>> MakePipeline(PipelineInput input) {

@@ -10,8 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/pipeline/answering.h"
 #include "server/pipeline/refusal.h"
-#include "server/pipeline/worker.h"
 #include "tests/testing/pipeline_harness.h"
 
 namespace tailor {

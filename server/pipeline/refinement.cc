@@ -11,10 +11,6 @@ namespace {
 // One document scored twice keeps its place.
 constexpr int kLeastRows = 2;
 
-// The request has an answer already, and a second pass that ends late loses it: its time counts
-// this much more than that of a request which has none.
-constexpr double kCaution = 1.5;
-
 constexpr double kNoBound = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -34,7 +30,17 @@ void RefinementList::Begin(const PendingPtr& pending) {
     token += static_cast<size_t>(length);
   }
   refinement.scores.resize(scores.size());
-  Continue(pending);
+  waiting_.emplace(KeyOf(*pending), pending);
+}
+
+void RefinementList::Continue(const PendingPtr& pending) {
+  running_.erase(KeyOf(*pending));
+  waiting_.emplace(KeyOf(*pending), pending);
+}
+
+void RefinementList::Remove(const PendingRequest& pending) {
+  waiting_.erase(KeyOf(pending));
+  running_.erase(KeyOf(pending));
 }
 
 RefinementBatch RefinementList::Fill(const PendingPtr& pending,
@@ -54,7 +60,7 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
                          IsFullBatch(state.cost, batch.work);
     if (is_full || seconds > most_seconds) break;
     // The first of all alone would keep its place.
-    if (kCaution * safety * seconds > seconds_left) {
+    if (safety * seconds > seconds_left) {
       if (batch.first + batch.rows < kLeastRows) batch.rows = 0;
       break;
     }
@@ -68,12 +74,15 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
 std::optional<RefinementBatch> RefinementList::Cut(double most_seconds, double safety,
                                                    std::span<const VariantState> variants,
                                                    TimePoint now, std::vector<PendingPtr>* done) {
-  while (!items_.empty()) {
-    const PendingPtr pending = items_.begin()->second;
-    items_.erase(items_.begin());
+  while (!waiting_.empty()) {
+    Items::node_type first = waiting_.extract(waiting_.begin());
+    const PendingPtr pending = first.mapped();
     RefinementBatch batch =
         Fill(pending, variants, SecondsLeft(*pending, now), most_seconds, safety);
-    if (batch.rows > 0) return batch;
+    if (batch.rows > 0) {
+      running_.insert(std::move(first));
+      return batch;
+    }
     done->push_back(pending);
   }
   return std::nullopt;
@@ -81,20 +90,39 @@ std::optional<RefinementBatch> RefinementList::Cut(double most_seconds, double s
 
 void RefinementList::TakeLate(double seconds, double safety, std::span<const VariantState> variants,
                               TimePoint now, std::vector<PendingPtr>* done) {
-  for (auto item = items_.begin(); item != items_.end();) {
+  for (auto item = waiting_.begin(); item != waiting_.end();) {
     const double left = SecondsLeft(*item->second, now) - safety * seconds;
     if (Fill(item->second, variants, left, kNoBound, safety).rows > 0) {
       ++item;
     } else {
       done->push_back(item->second);
-      item = items_.erase(item);
+      item = waiting_.erase(item);
     }
   }
 }
 
 void RefinementList::TakeAll(std::vector<PendingPtr>* done) {
-  for (auto& [key, pending] : items_) done->push_back(std::move(pending));
-  items_.clear();
+  for (auto& [key, pending] : waiting_) done->push_back(std::move(pending));
+  waiting_.clear();
+}
+
+std::optional<TimePoint> RefinementList::NextDue() const {
+  std::optional<TimePoint> due;
+  for (const Items* items : {&waiting_, &running_}) {
+    if (items->empty()) continue;
+    const TimePoint first = DueTime(*items->begin()->second);
+    due = due ? std::min(*due, first) : first;
+  }
+  return due;
+}
+
+void RefinementList::TakeDue(TimePoint now, std::vector<PendingPtr>* done) {
+  for (Items* items : {&waiting_, &running_}) {
+    while (!items->empty() && DueTime(*items->begin()->second) <= now) {
+      done->push_back(std::move(items->begin()->second));
+      items->erase(items->begin());
+    }
+  }
 }
 
 void MergePasses(const PendingRequest& pending, const CascadeTable& table, Answer* answer) {

@@ -80,6 +80,10 @@ absl::Status MakeRefusal(const RefusalDetails& details, std::string_view message
   return status;
 }
 
+absl::Status PastDeadline() {
+  return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
+}
+
 RefusalDetails GetRefusal(const absl::Status& status) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
   if (!payload) return {.refusal = InferredFrom(status.code())};

@@ -39,6 +39,8 @@ struct RefusalDetails {
 // The status code follows from the refusal.
 absl::Status MakeRefusal(const RefusalDetails& details, std::string_view message);
 
+absl::Status PastDeadline();
+
 // The details of a status made by MakeRefusal; for any other error, details inferred from its code.
 RefusalDetails GetRefusal(const absl::Status& status);
 

@@ -167,6 +167,10 @@ class Simulation {
       }
     }
     if (Uniform(0, 9) == 0) Cancel();  // while it runs
+    if (has_cascades_ && Uniform(0, 4) == 0) {
+      harness_.clock().Advance(FromSeconds(Uniform(0, 20) * 1e-3));
+      harness_.ranker().AnswerDue();
+    }
   }
 
   void CheckInvariants() {

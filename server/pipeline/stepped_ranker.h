@@ -27,6 +27,10 @@ class SteppedRanker : public Ranker {
   // One batch on that worker's backend; false when there was nothing to do.
   virtual bool RunOne(int worker) = 0;
 
+  // What the server's deadline thread does: answers requests whose second pass takes until their
+  // deadline, also while a batch runs. Returns how many.
+  virtual int AnswerDue() = 0;
+
   // When RunOne has something to do although nothing arrives, because the policy chose to wait;
   // absent: at the next arrival.
   virtual std::optional<TimePoint> IdleUntil() const = 0;

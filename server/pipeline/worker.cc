@@ -9,18 +9,14 @@
 
 #include "base/log.h"
 #include "base/thread.h"
+#include "server/pipeline/answering.h"
 #include "server/pipeline/cost_prior.h"
-#include "server/pipeline/rank_order.h"
 #include "server/pipeline/refusal.h"
 
 namespace tailor {
 namespace {
 
 constexpr Duration kRetryAfterGivingUp = std::chrono::milliseconds(10);
-
-absl::Status PastDeadline() {
-  return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
-}
 
 // Why the selector gave a request up.
 absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState> variants) {
@@ -35,33 +31,7 @@ absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState
                      "every variant that could answer has failed repeatedly");
 }
 
-// Of all texts, by their first or only pass. Before the answer is complete.
-std::vector<int32_t> OrderOf(const PendingRequest& pending, const ServedVariant& variant) {
-  if (!pending.refinement.order.empty()) return pending.refinement.order;
-  return RankOrder(pending.answer.outputs, pending.answer.num_outputs, variant.task,
-                   pending.request.order_by_logit);
-}
-
 }  // namespace
-
-Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant,
-                      const CascadeTable* cascade) {
-  Answer answer = std::move(pending->answer);
-  const Request& request = pending->request;
-  answer.truncated = std::move(pending->encoded.truncated);
-  answer.tokens = pending->encoded.work.tokens;
-  answer.budget = request.deadline - request.arrival;
-  if (request.kind != RequestKind::kRank) return answer;
-  if (cascade != nullptr) MergePasses(*pending, *cascade, &answer);
-  if (answer.order.empty()) {
-    answer.order =
-        RankOrder(answer.outputs, answer.num_outputs, variant.task, request.order_by_logit);
-  }
-  if (request.top_n > 0 && static_cast<size_t>(request.top_n) < answer.order.size()) {
-    answer.order.resize(static_cast<size_t>(request.top_n));
-  }
-  return answer;
-}
 
 Worker::Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
                const PipelineParts& parts)
@@ -132,22 +102,6 @@ bool Worker::RunOne() {
   return true;
 }
 
-void Worker::AnswerOne(const PendingPtr& pending) {
-  if (pending->request.deadline < parts_.clock->Now()) {
-    parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
-                                PipelinePoint::kReply);
-    return pending->Finish(PastDeadline());
-  }
-  const ServedVariant& variant = parts_.served[static_cast<size_t>(pending->answer.variant)];
-  const bool is_sampled =
-      parts_.live_quality != nullptr && parts_.live_quality->IsSampled(*pending);
-  const std::vector<int32_t> order =
-      is_sampled ? OrderOf(*pending, variant) : std::vector<int32_t>();
-  pending->Finish(CompleteAnswer(pending.get(), variant, parts_.cascade));
-  // The caller does not wait for this.
-  if (is_sampled) parts_.live_quality->Keep(*pending, order);
-}
-
 void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> variants) {
   for (const PendingPtr& pending : batch.expired) {
     parts_.recorder->RecordShed(Outcome::kDeadline, pending->request.priority,
@@ -160,7 +114,7 @@ void Worker::AnswerDead(const CutBatch& batch, std::span<const VariantState> var
                                 PipelinePoint::kDequeue);
     pending->Finish(status);
   }
-  for (const PendingPtr& pending : batch.complete) AnswerOne(pending);
+  for (const PendingPtr& pending : batch.complete) AnswerOne(parts_, pending);
 }
 
 void Worker::RecordBindings(const CutBatch& batch) {
@@ -285,7 +239,7 @@ void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {
   for (const PendingPtr& pending :
        parts_.queue->Complete(index_, batch, ok, run.engine_time, now)) {
     if (ok || batch.is_second_pass) {
-      AnswerOne(pending);
+      AnswerOne(parts_, pending);
     } else {
       pending->Finish(
           MakeRefusal({.refusal = Refusal::kEngine}, "the engine failed; the log has the reason"));

@@ -11,26 +11,10 @@
 
 #include "base/clock.h"
 #include "engine/api/backend.h"
-#include "server/pipeline/batch_queue.h"
-#include "server/pipeline/decision_log.h"
-#include "server/pipeline/ranker.h"
-#include "server/pipeline/variant_table.h"
+#include "server/pipeline/pipeline_parts.h"
 #include "server/pipeline/warm_up.h"
-#include "server/telemetry/recorder.h"
 
 namespace tailor {
-
-// What the parts of a pipeline share. All of it outlives the workers.
-struct PipelineParts {
-  std::span<const ServedVariant> served;
-  BatchQueue* queue = nullptr;
-  VariantTable* variants = nullptr;
-  DecisionLog* decisions = nullptr;
-  const CascadeTable* cascade = nullptr;  // null: no cascades
-  LiveQuality* live_quality = nullptr;    // null: no reviews
-  Recorder* recorder = nullptr;
-  const Clock* clock = nullptr;
-};
 
 // Belongs to one thread.
 class Worker {
@@ -59,7 +43,6 @@ class Worker {
   // Every variant once, after all others have been through the caches: how far the predictions of
   // the first batches after a pause will be off.
   void MeasureColdStarts(const WarmUpOptions& options);
-  void AnswerOne(const PendingPtr& pending);
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
   void RecordBindings(const CutBatch& batch);
   BatchRun Run(const CutBatch& batch, TimePoint cut_at);
@@ -78,10 +61,5 @@ class Worker {
   Batch batch_;
   std::vector<float> outputs_;
 };
-
-// A complete request's answer: its order by score, its part of the numbers. `variant` scored all
-// documents, `cascade` (may be null) merges what a second one did.
-Answer CompleteAnswer(PendingRequest* pending, const ServedVariant& variant,
-                      const CascadeTable* cascade = nullptr);
 
 }  // namespace tailor

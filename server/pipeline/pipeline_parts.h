@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the threads of a pipeline share.
+#pragma once
+
+#include <span>
+
+#include "base/clock.h"
+#include "server/pipeline/batch_queue.h"
+#include "server/pipeline/cascade.h"
+#include "server/pipeline/decision_log.h"
+#include "server/pipeline/live_quality.h"
+#include "server/pipeline/ranker.h"
+#include "server/pipeline/variant_table.h"
+#include "server/telemetry/recorder.h"
+
+namespace tailor {
+
+// All of it outlives the threads.
+struct PipelineParts {
+  std::span<const ServedVariant> served;
+  BatchQueue* queue = nullptr;
+  VariantTable* variants = nullptr;
+  DecisionLog* decisions = nullptr;
+  const CascadeTable* cascade = nullptr;  // null: no cascades
+  LiveQuality* live_quality = nullptr;    // null: no reviews
+  Recorder* recorder = nullptr;
+  const Clock* clock = nullptr;
+};
+
+}  // namespace tailor
