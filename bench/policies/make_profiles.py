@@ -145,6 +145,7 @@ def bundled(cuts: list[dict[str, Any]], source: str, capacity_cut: str) -> dict[
         "source": source,
         "capacity_cut": capacity_cut,
         "request": {"documents": 32, "tokens": 84},
+        "limits": {"max_sequence_tokens": 128},  # the family's longest pair
         "server": {"reply_margin_us": 1000},
         "cuts": cuts,
     }

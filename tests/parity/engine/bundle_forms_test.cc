@@ -115,6 +115,10 @@ class BundleFormsTest : public ::testing::Test {
 
   // Both engines give for `id` what the reference gives for `same`.
   void ExpectSame(const std::string& id, const std::string& same, double bound) {
+    ExpectSame(id, same, bound, bound);
+  }
+  void ExpectSame(const std::string& id, const std::string& same, double reference_bound,
+                  double bound) {
     const ModelPackage& actual = Variant(id);
     const ModelPackage& expected = Variant(same);
     const Batch batch = testing::RandomBatch({1, 9, 33, 64}, expected.config, 7);
@@ -122,7 +126,7 @@ class BundleFormsTest : public ::testing::Test {
     const std::vector<float> outputs =
         testing::Outputs(*reference, testing::LoadInto(*reference, expected), batch);
     testing::ExpectNear(testing::Outputs(*reference, testing::LoadInto(*reference, actual), batch),
-                        outputs, bound, id + " on reference");
+                        outputs, reference_bound, id + " on reference");
     const std::unique_ptr<Backend> cpu = testing::Cpu(2);
     testing::ExpectNear(testing::Outputs(*cpu, testing::LoadInto(*cpu, actual), batch), outputs,
                         bound, id + " on cpu");
@@ -157,7 +161,8 @@ TEST_F(BundleFormsTest, DepthTakesTheListedLayers) {
   Write("two-layers", tensors, {{"layers", layers}});
   EXPECT_EQ(Variant("shallow").config.layers.size(), 2u);
   EXPECT_EQ(Variant("shallow").num_parameters, Variant("two-layers").num_parameters);
-  ExpectSame("shallow", "two-layers", 1e-5);
+  // The same layers from the same weights: not a bit may differ where the order of sums is one.
+  ExpectSame("shallow", "two-layers", /*reference_bound=*/0, 1e-5);
 }
 
 TEST_F(BundleFormsTest, SubNetworkIsAViewOfTheParent) {
