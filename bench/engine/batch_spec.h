@@ -11,8 +11,9 @@
 
 namespace tailor::bench {
 
-// "16x128": 16 sequences of 128 tokens. "rag32": 32 sequences of log-normal lengths, 1,910 tokens,
-// the longest 136. Token ids are arbitrary but fixed, types change in the middle of a sequence.
+// "16x128": 16 sequences of 128 tokens. "rag32" and "rag256": 32 and 256 sequences of log-normal
+// lengths, 1,910 and 15,397 tokens, the longest 136 and 164. No sequence is longer than the model's
+// positions. Token ids are arbitrary but fixed, types change in the middle of a sequence.
 absl::StatusOr<Batch> MakeBatch(const std::string& spec, const BertConfig& config);
 
 }  // namespace tailor::bench

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times one backend on one model folder. Alone it prints a JSON line a batch; with --interactive it
-// answers commands on standard input, so that compare_peers.py can interleave it with others:
+// Times one backend on one model folder, or on a variant of a family. Alone it prints a JSON line a
+// batch; with --interactive it answers commands on standard input, so that compare_peers.py can
+// interleave it with others:
 //   describe SPEC        {"token_ids": [...], "token_type_ids": [...], "sequence_offsets": [...]}
 //   score SPEC           {"outputs": [...]}
 //   time SPEC REPEATS    {"seconds": [...]}
@@ -14,11 +15,13 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 
 #include "base/thread.h"
 #include "bench/engine/batch_spec.h"
 #include "engine/backend_factory.h"
+#include "engine/model/family_folder.h"
 #include "engine/model/model_package.h"
 
 namespace tailor::bench {
@@ -33,7 +36,8 @@ const std::map<std::string, WeightFormat> kFormats = {{"f32", WeightFormat::kF32
 
 struct Options {
   std::string model;
-  std::string format = "f32";
+  std::string variant;
+  std::string format;
   std::string isa = "auto";
   std::vector<std::string> batches = {"1x128", "16x128", "rag32"};
   int threads = 2;
@@ -72,10 +76,24 @@ class Runner {
   std::vector<float> outputs_;
 };
 
+absl::StatusOr<ModelPackage> LoadPackage(const Options& options) {
+  if (options.variant.empty()) return LoadModelPackage(options.model);
+  absl::StatusOr<FamilyFolder> family = LoadFamilyFolder(options.model);
+  if (!family.ok()) return family.status();
+  for (ModelPackage& package : family->variants) {
+    if (package.id == options.variant) return std::move(package);
+  }
+  for (const VariantProblem& problem : family->problems) {
+    if (problem.name == options.variant) return problem.status;
+  }
+  return absl::NotFoundError(absl::StrCat(options.model, ": expected a variant \"", options.variant,
+                                          "\", got none of that name"));
+}
+
 absl::StatusOr<Runner> Load(const Options& options) {
-  absl::StatusOr<ModelPackage> package = LoadModelPackage(options.model);
+  absl::StatusOr<ModelPackage> package = LoadPackage(options);
   if (!package.ok()) return package.status();
-  package->format = kFormats.at(options.format);
+  if (!options.format.empty()) package->format = kFormats.at(options.format);
   auto backend = CreateBackend({.threads = options.threads,
                                 .pinning = Pinning::kAuto,
                                 .cpu_isa = options.isa,
@@ -132,8 +150,10 @@ Json Measure(Runner& runner, const std::string& spec, double seconds) {
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Times the CPU engine on a model folder");
-  app.add_option("--model", options.model, "model folder")->required();
-  app.add_option("--format", options.format)->check(CLI::IsMember(kFormats));
+  app.add_option("--model", options.model, "model folder, or family")->required();
+  app.add_option("--variant", options.variant, "id in the family that --model then is");
+  app.add_option("--format", options.format, "f32, bf16, f16, int8; default: the model's own")
+      ->check(CLI::IsMember(kFormats));
   app.add_option("--isa", options.isa, "auto, amx, avx512, avx2 or portable");
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batches, "1x128,16x128,rag32")->delimiter(',');
@@ -147,7 +167,7 @@ int Main(int argc, char** argv) {
   }
   std::cout << Json{{"isa", runner->info().isa},
                     {"threads", runner->info().threads},
-                    {"format", options.format},
+                    {"format", options.format.empty() ? "own" : options.format},
                     {"packed_bytes", runner->cut().packed_bytes},
                     {"kernels", runner->cut().kernels}}
             << std::endl;
