@@ -68,7 +68,8 @@ def _export_ctranslate2(model: Any, shape: Shape, folder: Path) -> None:
     bert.config.num_attention_heads = heads
     if shape.cut:
         for layer in spec.encoder.layer:
-            layer.self_attention.head_dim = np.dtype("int32").type(shape.head_dim)
+            # The loader does not pass it on, and a specification refuses new attributes.
+            vars(layer.self_attention)["head_dim"] = np.dtype("int32").type(shape.head_dim)
     spec.register_vocabulary(words(shape))
     spec.config.unk_token = "[UNK]"  # noqa: S105
     spec.config.layer_norm_epsilon = bert.config.layer_norm_eps

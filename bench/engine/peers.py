@@ -29,9 +29,10 @@ class _Peer:
         return np.asarray(self._runner(batch)(), np.float32).reshape(-1)
 
     def time(self, batch: Batch, repeats: int) -> list[float]:
-        """One run that does not count wakes the threads, then `repeats` that do."""
+        """Before several runs one that does not count wakes the threads; a single one is long."""
         run = self._runner(batch)
-        run()
+        if repeats > 1:
+            run()
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()

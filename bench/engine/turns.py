@@ -55,8 +55,9 @@ def interleave(
     candidates: Sequence[Candidate], batch: Batch, rounds: int, turn_s: float
 ) -> dict[str, list[float]]:
     """Median seconds of a run in each of `rounds` turns of about `turn_s` seconds."""
+    # Scores were compared before, so that the run that sizes the turns is not a first one.
     repeats = {
-        candidate.name: max(1, round(turn_s / min(candidate.time(batch, 2))))
+        candidate.name: max(1, round(turn_s / candidate.time(batch, 1)[0]))
         for candidate in candidates
     }
     seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
