@@ -2,6 +2,7 @@
 #include "server/pipeline/admission.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -13,13 +14,20 @@
 namespace tailor {
 namespace {
 
-// The part of the queue's bounds, and of the time that a request can wait, that each priority may
-// use up: what is left keeps the more important ones going when the server is full.
-constexpr double kShares[kNumPriorities] = {0.8, 0.9, 1.0};
+using Shares = std::array<double, kNumPriorities>;
+
+// The part of the queue's bounds that each priority may use up: what is left keeps the more
+// important ones going when the server is full.
+constexpr Shares kSharesOfQueue = {0.8, 0.9, 1.0};
+// The same of the time that a request can wait. Less is kept back, for the more important push the
+// others out, and what is kept back is lost when there are none.
+constexpr Shares kSharesOfTime = {0.9, 0.95, 1.0};
 
 constexpr double kLeastRetrySeconds = 0.001;
 
-double Share(int priority) { return kShares[std::clamp(priority, 0, kNumPriorities - 1)]; }
+double Of(const Shares& shares, int priority) {
+  return shares[static_cast<size_t>(std::clamp(priority, 0, kNumPriorities - 1))];
+}
 
 // Why less is let in than predicted; empty when that is not so.
 std::string Caution(const QueueLoad& load) {
@@ -67,9 +75,14 @@ double Admission::WaitSeconds(TimePoint deadline, int priority, const QueueLoad&
   return options_.safety * wait;
 }
 
+double Admission::Allowed(int priority, const QueueLoad& load, double seconds) const {
+  const double running = std::min(options_.safety * load.busy_seconds, seconds);
+  return running + Of(kSharesOfTime, priority) * (seconds - running);
+}
+
 absl::Status Admission::JudgeBounds(int priority, int64_t tokens, const QueueTotals& waiting,
                                     double retry_seconds) const {
-  const double share = Share(priority);
+  const double share = Of(kSharesOfQueue, priority);
   const double max_requests = share * options_.max_queued_requests;
   if (waiting.requests + 1 > max_requests) {
     return Overloaded(retry_seconds,
@@ -99,7 +112,7 @@ absl::Status Admission::JudgeArrival(const Demand& demand, const QueueLoad& load
   absl::Status bounds = JudgeBounds(demand.priority, demand.work.tokens, all, wait);
   if (!bounds.ok()) return bounds;
   const double left = ToSeconds(demand.deadline - options_.reply_margin - now);
-  const double allowed = Share(demand.priority) * left;
+  const double allowed = Allowed(demand.priority, load, left);
   if (wait == 0 || wait <= allowed) return absl::OkStatus();
   // What an idle server could not answer either is refused after tokenising, with what would do.
   const int cheapest = CheapestVariant(variants, demand.admissible, demand.work, limits_);
@@ -179,7 +192,7 @@ absl::Status Admission::JudgeLoad(const Demand& demand, int cheapest, const Queu
   absl::Status bounds = JudgeBounds(demand.priority, demand.work.tokens, load.waiting, wait);
   if (!bounds.ok()) return bounds;
   const double left = ToSeconds(demand.deadline - options_.reply_margin - now);
-  const double allowed = wait == 0 ? left - own : Share(demand.priority) * (left - own);
+  const double allowed = wait == 0 ? left - own : Allowed(demand.priority, load, left - own);
   if (wait > allowed) {
     return Overloaded(wait - allowed,
                       absl::StrCat("the backlog is ", Millis(wait), ", the work ", Millis(own),

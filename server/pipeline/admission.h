@@ -67,6 +67,9 @@ class Admission {
                                 std::span<const VariantState> variants) const;
   absl::Status InfeasibleQuality(const Demand& demand, int cheapest, int instead,
                                  std::span<const VariantState> variants) const;
+  // How long a request of that priority may wait when it could wait `seconds`. A batch that runs is
+  // no queue, and who waits for it takes nobody's share.
+  double Allowed(int priority, const QueueLoad& load, double seconds) const;
   bool WouldMakeLate(const Demand& demand, double wait, double own, const QueueLoad& load,
                      std::span<const VariantState> variants, TimePoint now) const;
   const std::string& IdOf(int variant) const { return served_[static_cast<size_t>(variant)].id; }

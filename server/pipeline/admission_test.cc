@@ -69,6 +69,12 @@ TEST_F(AdmissionTest, CountsTheRunningBatch) {
   EXPECT_FALSE(JudgeLoad(10, 100, 2, /*busy_ms=*/9.1).ok());
 }
 
+// Nobody is in the queue, so nobody more important can be kept waiting by it.
+TEST_F(AdmissionTest, TheRunningBatchTakesNoShare) {
+  EXPECT_TRUE(JudgeLoad(10, 100, 0, /*busy_ms=*/8.9).ok());
+  EXPECT_FALSE(JudgeLoad(10, 100, 0, /*busy_ms=*/9.1).ok());
+}
+
 TEST_F(AdmissionTest, CountsOnlyWhatGoesFirst) {
   Queue(/*left_ms=*/500, /*tokens=*/5000);
   EXPECT_TRUE(JudgeLoad(10, 100).ok());
@@ -87,9 +93,9 @@ TEST_F(AdmissionTest, SaysWhenToComeBack) {
 
 TEST_F(AdmissionTest, LowPrioritiesLeaveRoom) {
   Queue(/*left_ms=*/9, /*tokens=*/850);
-  EXPECT_FALSE(JudgeLoad(10.5, 100, 0).ok());
-  EXPECT_TRUE(JudgeLoad(10.5, 100, 1).ok());
-  EXPECT_TRUE(JudgeLoad(10.5, 100, 2).ok());
+  EXPECT_FALSE(JudgeLoad(10.2, 100, 0).ok());
+  EXPECT_TRUE(JudgeLoad(10.2, 100, 1).ok());
+  EXPECT_TRUE(JudgeLoad(10.2, 100, 2).ok());
 }
 
 // The new one would be in time, but not the one it overtakes.

@@ -161,7 +161,7 @@ class BatchQueue {
 
  private:
   // Enough to see what a choice does to others; a longer look ahead only costs time.
-  static constexpr size_t kMaxSnapshot = 256;
+  static constexpr size_t kMaxSnapshot = 128;
   // Requests between their passes; their texts are kept.
   static constexpr size_t kMaxRefinements = 64;
   // Of the usual time between two requests: how long a batch of a second pass may be. Whoever comes

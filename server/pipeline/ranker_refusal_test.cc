@@ -237,9 +237,9 @@ TEST(RankerRefusal, DegradesBeforeItRefuses) {
       ++overloaded;
     }
   }
-  // 50 ms hold 5 of the large or 50 of the small; a fifth is kept for higher priorities.
+  // 50 ms hold 5 of the large or 50 of the small; a tenth is kept for higher priorities.
   EXPECT_GE(degraded, 30);
-  EXPECT_NEAR(overloaded, 60, 3);
+  EXPECT_NEAR(overloaded, 55, 3);
   EXPECT_EQ(Value(harness, Metric::kDegraded, {0, 1}), degraded);
 }
 
@@ -309,8 +309,8 @@ TEST(RankerRefusal, HigherPriorityIsRefusedLast) {
       if (call->answers > 0) return taken;
     }
   };
-  EXPECT_NEAR(fill(0), 80, 1);
-  EXPECT_NEAR(fill(1), 90, 2);
+  EXPECT_NEAR(fill(0), 90, 1);
+  EXPECT_NEAR(fill(1), 95, 2);
   EXPECT_NEAR(fill(2), 100, 2);
 }
 

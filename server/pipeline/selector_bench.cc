@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kFamilies = 16;
 constexpr int kSubNetworks = 12;
-constexpr size_t kSnapshot = 256;  // as BatchQueue takes it
+constexpr size_t kSnapshot = 128;  // as BatchQueue takes it
 
 std::vector<VariantState> MakeVariants() {
   std::mt19937_64 random(1);

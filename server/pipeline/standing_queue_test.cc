@@ -208,7 +208,7 @@ TEST(StandingQueue, WithItTheWaitIsBoundedAndTheEngineServes) {
   // The engine can serve 3 / 4.8 of them.
   EXPECT_GT(seen.met, 0.5 * seen.sent);
   EXPECT_GT(seen.met, 0.9 * seen.let_in);
-  EXPECT_LT(seen.shortest, 0.7);
+  EXPECT_LT(seen.shortest, 0.8);
   EXPECT_GT(drive.Factor(), 1);
   const RefusalDetails refusal = GetRefusal(drive.last_refusal());
   EXPECT_EQ(refusal.refusal, Refusal::kOverloaded);

@@ -16,7 +16,7 @@ constexpr double kPriceFallSeconds = 0.02;
 constexpr double kExcessWeight = 1.0 / 32;
 constexpr double kMaxExcess = 2;
 // Of the time, what expected work may take. The queue corrects what this leaves or misses.
-constexpr double kUtilization = 1.1;
+constexpr double kUtilization = 1.0;
 
 constexpr double kProbeRatio = 1.25;
 constexpr Duration kProbeAge = std::chrono::milliseconds(500);
