@@ -64,7 +64,7 @@ fmt: setup-python  ## format everything in place
 
 bench: bench-engine bench-service  ## every figure of docs/benchmarks.md
 
-bench-engine: build  ## engine against its peers in the same run
+bench-engine: build  ## engine against its peers in the same run (10 min, 2 quiet cores)
 	python3 bench/engine/compare_peers.py
 
 bench-kernels: build  ## every product with its epilogue as a share of the tiles' peak, and the other kernels

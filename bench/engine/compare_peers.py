@@ -110,7 +110,7 @@ def publish(
     head = heading(args.threads, args.rounds, args.load_before)
     lines = [*head, ""]
     if rows:
-        lines += [*ratios(rows), "", "Useful tokens/s of everybody:", "", *every_peer(rows), ""]
+        lines += [*ratios(rows), "", "Useful tokens/s of everybody:", "", *every_peer(rows)]
     lines += [headline.text(), ""] if headline else []
     lines += [f"Left out: {problem}" for problem in problems]
     text = "\n".join(lines) + "\n"
@@ -144,7 +144,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--full", action="store_true", help="every model and batch: hours")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--turn", type=float, default=0.4, help="seconds of one turn")
+    parser.add_argument("--turn", type=float, default=0.3, help="seconds of one turn")
     parser.add_argument("--no-headline", action="store_true")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench/engine.json")
     args = parser.parse_args()

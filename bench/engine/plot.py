@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.lines
+import matplotlib.patches
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from report import Row
@@ -34,10 +36,9 @@ def _panel(axes: Any, model: str, rows: Sequence[Row]) -> None:
         place = precisions.index(row.precision) + 0.5
         x = batches.index(row.batch) - _GROUP / 2 + place * width
         ratio = row.ratio
-        spread = [[ratio.median - ratio.low], [ratio.high - ratio.median]]
-        # A single turn may lie on either side of the medians' ratio.
-        error = [[max(0.0, spread[0][0])], [max(0.0, spread[1][0])]]
-        axes.bar(x, ratio.median, 0.9 * width, color=_COLOURS[row.precision])
+        # Medians come from different turns, so that all ratios of turns may lie on one side.
+        error = [[max(0, ratio.median - ratio.low)], [max(0, ratio.high - ratio.median)]]
+        axes.bar(x, ratio.median - 1, 0.9 * width, bottom=1, color=_COLOURS[row.precision])
         axes.errorbar(x, ratio.median, error, color="black", linewidth=0.8, capsize=1.5)
         axes.hlines(row.target, x - width / 2, x + width / 2, color="black", linewidth=1.4)
     axes.axhline(1, color="black", linewidth=0.8, linestyle=":")
@@ -51,7 +52,7 @@ def _panel(axes: Any, model: str, rows: Sequence[Row]) -> None:
 
 
 def plot(rows: Sequence[Row], machine: str) -> str:
-    """The SVG; a black bar is the target, whiskers are single turns."""
+    """The SVG; bars start at 1, whiskers are the range of single turns."""
     models = list(dict.fromkeys(row.model for row in rows))
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(2.9 * len(models) + 0.8, 3.6), layout="constrained")
@@ -59,8 +60,11 @@ def plot(rows: Sequence[Row], machine: str) -> str:
         for axes, model in zip(panels, models, strict=True):
             _panel(axes, model, [row for row in rows if row.model == model])
         panels[0].set_ylabel("engine / best peer of the precision")
-        handles = [mpl.patches.Patch(color=c, label=name) for name, c in _COLOURS.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+        handles: list[Any] = [
+            mpl.patches.Patch(color=c, label=name) for name, c in _COLOURS.items()
+        ]
+        handles.append(mpl.lines.Line2D([], [], color="black", linewidth=1.4, label="target"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
         figure.suptitle(machine, fontsize=8)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})

@@ -80,13 +80,16 @@ def ratios(rows: Sequence[Row]) -> list[str]:
 
 
 def every_peer(rows: Sequence[Row]) -> list[str]:
-    """Useful tokens a second of everybody."""
-    names = list(dict.fromkeys(name for row in rows for name in row.seconds))
-    lines = []
-    for model, batch in dict.fromkeys((row.model, row.batch) for row in rows):
-        here = [row for row in rows if (row.model, row.batch) == (model, batch)]
-        own = [f"{row.precision} {row.speed(row.engine_seconds):,.0f}" for row in here]
-        speeds = {name: row.speed(row.seconds[name]) for row in here for name in row.seconds}
-        peers = [f"{speeds[name]:,.0f}" if name in speeds else "" for name in names]
-        lines.append([model, batch, "; ".join(own), *peers])
-    return _table(["model", "batch", "engine", *names], lines)
+    """Useful tokens a second of everybody, a table a model, a column a batch."""
+    lines: list[str] = []
+    for model in dict.fromkeys(row.model for row in rows):
+        here = [row for row in rows if row.model == model]
+        batches = list(dict.fromkeys(row.batch for row in here))
+        speeds: dict[str, dict[str, str]] = {}
+        for row in here:
+            everybody = {f"**tailor {row.precision}**": row.engine_seconds, **row.seconds}
+            for name, seconds in everybody.items():
+                speeds.setdefault(name, {})[row.batch] = f"{row.speed(seconds):,.0f}"
+        cells_of = {name: [of.get(batch, "") for batch in batches] for name, of in speeds.items()}
+        lines += [*_table([model, *batches], [[name, *row] for name, row in cells_of.items()]), ""]
+    return lines
