@@ -3,10 +3,10 @@
 
 Same machine, same run, same weights and token ids, same cores. Each candidate is a process of its
 own, started on the same cores with as many threads; one runs, the others wait. Scores are compared
-first: a peer that differs by more than rounding explains is left out and named, an engine that does
-ends the run. Then the candidates take turns, and medians over all turns count. Tokens a second are
-of useful tokens: most peers pad ragged batches to the longest sequence. At the end comes the
-headline (headline.py).
+first: a peer that differs by more than rounding explains is left out and named, an engine that
+does ends its model. Then the candidates take turns, and medians over all turns count. Tokens a
+second are of useful tokens: most peers pad ragged batches to the longest sequence. At the end
+comes the headline (headline.py).
 
 The packages of requirements.txt are installed into .venv-bench on the first run, models and their
 exported forms are kept below it. Results: build/bench/engine.md, .json and .svg.
@@ -78,32 +78,33 @@ def measure_batch(
     return rows
 
 
-def measure(shape: Shape, args: argparse.Namespace, problems: list[str]) -> list[Row]:
-    """Rows of all batches of one shape."""
+def measure(shape: Shape, args: argparse.Namespace, rows: list[Row], problems: list[str]) -> None:
+    """Appends the rows of all batches of one shape, and what was left out and why.
+
+    Raises CandidateError when the engine's own scores are wrong, or somebody ends in mid-run.
+    """
     from candidates import start_engines, start_peers
     from exports import export, export_int8
 
     folder = export(shape)
     engines = start_engines(shape, folder, args.binary, args.threads)
     export_int8(shape, engines["f32"].describe("16x128"))
-    found: list[str] = []
-    peers = start_peers(folder, args.threads, args.peers.split(","), found)
+    peers = start_peers(folder, args.threads, args.peers.split(","), problems)
     isa = engines["f32"].plan["isa"]
     print(f"{shape.name}: engine {isa}, {args.threads} threads", flush=True)
-    rows: list[Row] = []
-    for spec in args.batch.split(","):
-        batch = engines["f32"].describe(spec)
-        rows += measure_batch(shape, batch, dict(engines), peers, args, found)
-    for candidate in (*engines.values(), *(peer for group in peers.values() for peer in group)):
-        candidate.close()
-    problems += [f"{shape.name}: {problem}" for problem in found]
-    return rows
+    try:
+        for spec in args.batch.split(","):
+            batch = engines["f32"].describe(spec)
+            rows += measure_batch(shape, batch, dict(engines), peers, args, problems)
+    finally:
+        for candidate in (*engines.values(), *(peer for group in peers.values() for peer in group)):
+            candidate.close()
 
 
 def publish(
     rows: list[Row], headline: Headline | None, problems: list[str], args: argparse.Namespace
-) -> None:
-    """Prints the report and writes it beside its numbers and its plot."""
+) -> str:
+    """Writes the report, its numbers and its plot; returns the report."""
     from plot import plot
     from report import every_peer, ratios
 
@@ -114,7 +115,6 @@ def publish(
     lines += [headline.text(), ""] if headline else []
     lines += [f"Left out: {problem}" for problem in problems]
     text = "\n".join(lines) + "\n"
-    print("\n" + text)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.with_suffix(".md").write_text(text, encoding="utf-8")
     result = {
@@ -126,6 +126,7 @@ def publish(
     args.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if rows:
         args.output.with_suffix(".svg").write_text(plot(rows, head[0]), encoding="utf-8")
+    return text
 
 
 def options() -> argparse.Namespace:
@@ -143,7 +144,7 @@ def options() -> argparse.Namespace:
         "--peers", default="onnx,openvino,ctranslate2,pytorch", help="parts of their names"
     )
     parser.add_argument("--full", action="store_true", help="every model and batch: hours")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turn", type=float, default=0.3, help="seconds of one turn")
     parser.add_argument("--no-headline", action="store_true")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench/engine.json")
@@ -167,17 +168,26 @@ def main() -> None:
 
     rows: list[Row] = []
     problems: list[str] = []
+    failures: list[str] = []
     headline = None
-    try:
-        for shape in SHAPES:
-            if shape.name in args.models:
-                rows += measure(shape, args, problems)
-        if not args.no_headline:
-            wanted = HEADLINE_TARGETS[has_amx()]
+    for shape in SHAPES:
+        if shape.name not in args.models:
+            continue
+        found: list[str] = []
+        try:
+            measure(shape, args, rows, found)
+        except CandidateError as error:
+            failures.append(f"{shape.name}, from there on: {error}")
+        problems += [f"{shape.name}: {problem}" for problem in found]
+        publish(rows, headline, [*problems, *failures], args)  # an hour's work is kept
+    if not args.no_headline:
+        wanted = HEADLINE_TARGETS[has_amx()]
+        try:
             headline = measure_headline(args.binary, args.threads, args.rounds, args.turn, wanted)
-    except CandidateError as error:
-        sys.exit(f"{error}: the run ends here")
-    publish(rows, headline, problems, args)
+        except CandidateError as error:
+            failures.append(f"headline: {error}")
+    print("\n" + publish(rows, headline, [*problems, *failures], args))
+    sys.exit("\n".join(failures) or None)
 
 
 if __name__ == "__main__":

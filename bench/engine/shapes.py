@@ -90,6 +90,8 @@ def tolerance(precision: str, depth: int) -> float:
     """Largest accepted difference of scores of the order of 1, behind `depth` layers.
 
     Errors of products are independent, so they add up like a random walk; four deviations are
-    beyond what a batch shows. Only a wrong model is further away.
+    beyond what a batch shows. For int8 that is as much as random models' scores differ from one
+    another, and only a broken quantisation is found: that the models are the same is seen from the
+    f32 forms, which the int8 ones are made from.
     """
     return 4 * _PRODUCT_ERROR[precision] * math.sqrt(_PRODUCTS * depth)
