@@ -102,9 +102,14 @@ std::string ToTable(const v1::ExplainResponse& response) {
   if (response.variant().empty()) {
     absl::StrAppendFormat(&table, "refused: %s\n", FitColumns(response.reason(), 200));
   } else {
-    absl::StrAppendFormat(&table, "chosen: %s (%s), predicted %.2f ms\n",
-                          FitColumns(response.variant(), 64), FitColumns(response.reason(), 32),
-                          Millis(response.predicted_us()));
+    const std::string second =
+        response.second_variant().empty()
+            ? ""
+            : absl::StrCat(", then ", FitColumns(response.second_variant(), 64),
+                           " on the best documents");
+    absl::StrAppendFormat(&table, "chosen: %s%s (%s), predicted %.2f ms\n",
+                          FitColumns(response.variant(), 64), second,
+                          FitColumns(response.reason(), 32), Millis(response.predicted_us()));
   }
   absl::StrAppendFormat(&table, "smallest feasible budget: %.2f ms\n",
                         Millis(response.smallest_feasible_budget_us()));
@@ -122,6 +127,7 @@ std::string ToJson(const v1::ExplainResponse& response) {
   }
   const nlohmann::ordered_json json = {
       {"variant", response.variant()},
+      {"second_variant", response.second_variant()},
       {"reason", response.reason()},
       {"predicted_ms", Millis(response.predicted_us())},
       {"smallest_feasible_budget_ms", Millis(response.smallest_feasible_budget_us())},

@@ -29,6 +29,7 @@ QueueLoad BatchQueue::Load(TimePoint now, int least_priority) const {
                  .tokenizing = tokenizing_,
                  .busy_seconds = std::max(0.0, ToSeconds(*first_free - now)),
                  .num_workers = options_.num_workers,
+                 .second_pass_seconds = SecondPassSeconds(),
                  .least_priority = least_priority};
   const auto worker = static_cast<size_t>(first_free - busy_until_.begin());
   load.safety = safety_.Factor(StartOf(worker, now));

@@ -56,9 +56,10 @@ struct QueueLoad {
   QueueTotals tokenizing;   // on the way to it; tokens are estimates
   double busy_seconds = 0;  // until the first worker is free, as predicted
   int num_workers = 1;
-  double safety = 1;           // of a batch that would start now
-  double backstop_factor = 1;  // see backstop.h
-  int least_priority = 0;      // what is below it and has not begun counts as pushed out
+  double safety = 1;               // of a batch that would start now
+  double backstop_factor = 1;      // see backstop.h
+  double second_pass_seconds = 0;  // at most for a batch of a second pass
+  int least_priority = 0;          // what is below it and has not begun counts as pushed out
 
   bool Counts(const QueueEntry& entry) const {
     return entry.priority >= least_priority || entry.waiting.rows < entry.total.rows;
@@ -164,8 +165,7 @@ class BatchQueue {
   static constexpr size_t kMaxSnapshot = 128;
   // Requests between their passes; their texts are kept.
   static constexpr size_t kMaxRefinements = 64;
-  // Of the usual time between two requests: how long a batch of a second pass may be. Whoever comes
-  // while it runs has to wait, and the more come, the shorter that must be.
+  // Of the usual time between two requests: how long a batch of a second pass may be.
   static constexpr double kSecondPassShare = LiveQuality::kGapShare;
   static constexpr double kGapWeight = 1.0 / 16;
   // After a pause of this length a batch is a cold start.
@@ -178,6 +178,11 @@ class BatchQueue {
   absl::Status MakeRoom(const QueueEntry& entry, const absl::Status& verdict, TimePoint now,
                         const Judge& judge, PushedOut* pushed_out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whoever comes while a batch of a second pass runs has to wait, and the more come, the shorter
+  // that must be.
+  double SecondPassSeconds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return kSecondPassShare * usual_gap_;
+  }
   // In the order in which they would go.
   std::vector<QueueItems::iterator> LessImportant(const QueueEntry& entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

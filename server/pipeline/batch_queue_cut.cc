@@ -130,7 +130,7 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
   if (!may || pending.variant >= 0) return;
   const std::optional<CascadePlan> plan = options_.cascade->Choose(
       selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now),
-      kSecondPassShare * usual_gap_, variants, options_.limits, snapshot.safety);
+      SecondPassSeconds(), variants, options_.limits, snapshot.safety);
   if (!plan) return;
   pending.refinement.variant = plan->second;
   pending.answer.predicted =
@@ -159,8 +159,8 @@ void BatchQueue::CutSecondPass(std::span<const VariantState> variants, TimePoint
     // The selector waits for something: an answer must not.
     refinements_.TakeAll(&batch->complete);
   } else if (batch->selection.variant < 0) {
-    if (std::optional<RefinementBatch> next = refinements_.Cut(
-            kSecondPassShare * usual_gap_, safety, variants, now, &batch->complete)) {
+    if (std::optional<RefinementBatch> next =
+            refinements_.Cut(SecondPassSeconds(), safety, variants, now, &batch->complete)) {
       const Refinement& refinement = next->pending->refinement;
       const auto first = refinement.order.begin() + next->first;
       TakenRows taken{.pending = next->pending, .rows = next->rows};

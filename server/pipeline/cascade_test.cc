@@ -212,6 +212,25 @@ TEST_F(CascadeTest, EnoughTimeForTheBestAloneNeedsNone) {
   ExpectSingle(*call, kLarge);
 }
 
+TEST_F(CascadeTest, ExplainSaysBothVariants) {
+  const auto explain = [&](double budget_ms, const std::string& pin = "") {
+    return harness.ranker().Explain({.lengths = std::vector<int>(20, 50),
+                                     .budget = FromSeconds(budget_ms * 1e-3),
+                                     .variant = pin,
+                                     .min_quality = 0});
+  };
+  const Explanation cascade = explain(70);
+  EXPECT_EQ(cascade.variant, kSmall);
+  EXPECT_EQ(cascade.second, kLarge);
+  EXPECT_EQ(cascade.reason, "cascade");
+  EXPECT_NEAR(ToMillis(cascade.predicted), 70, 0.01);
+  EXPECT_EQ(explain(112).variant, kLarge);
+  EXPECT_EQ(explain(112).second, -1);
+  EXPECT_EQ(explain(70, "small").second, -1);
+  harness.Submit(TwentyDocuments(1000));
+  EXPECT_EQ(explain(70).second, -1) << "somebody waits";
+}
+
 TEST_F(CascadeTest, APinSwitchesItOff) {
   CallOptions options = TwentyDocuments(70);
   options.variant = "small";

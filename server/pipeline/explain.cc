@@ -132,8 +132,26 @@ class Explainer {
         .entries = {}, .limits = context_.limits, .num_workers = 1, .safety = load_.safety};
     result_.variant = chosen;
     result_.predicted = Predicted(chosen);
+    if (PlanCascade(chosen)) return;
     result_.reason = std::string(
         ReasonName(context_.selector.Reason(entry, chosen, snapshot, context_.variants)));
+  }
+
+  // As the queue does for a request that is alone; false: none.
+  bool PlanCascade(int single) {
+    if (context_.cascade == nullptr || !query_.variant.empty() || !load_.items.empty()) {
+      return false;
+    }
+    const double left = ToSeconds(query_.budget - context_.reply_margin) - wait_;
+    const std::optional<CascadePlan> plan = context_.cascade->Choose(
+        single, demand_.admissible, demand_.work, left, load_.second_pass_seconds,
+        context_.variants, context_.limits, load_.safety);
+    if (!plan) return false;
+    result_.variant = plan->first;
+    result_.second = plan->second;
+    result_.predicted = FromSeconds(wait_ + plan->seconds) + context_.reply_margin;
+    result_.reason = std::string(ReasonName(SelectionReason::kCascade));
+    return true;
   }
 
   const ExplainContext& context_;

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "server/pipeline/admission.h"
+#include "server/pipeline/cascade.h"
 #include "server/pipeline/selector.h"
 #include "server/pipeline/status_report.h"
 
@@ -15,12 +16,13 @@ struct ExplainContext {
   std::span<const VariantState> variants;
   const Selector& selector;
   const Admission& admission;
+  const CascadeTable* cascade = nullptr;  // null: no cascades
   BatchLimits limits;
   Duration reply_margin{};
   TimePoint now;
 };
 
-// With the load as it is now.
+// With the load as it is now, for a Rank call with its cascade on.
 Explanation ExplainChoice(const ExplainContext& context, const ExplainQuery& query,
                           const QueueLoad& load);
 

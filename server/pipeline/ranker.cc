@@ -198,6 +198,7 @@ class Pipeline final : public SteppedRanker {
                                  .variants = states,
                                  .selector = *selector_,
                                  .admission = admission_,
+                                 .cascade = CascadeOf(options_),
                                  .limits = limits_,
                                  .reply_margin = options_.reply_margin,
                                  .now = now};

@@ -61,6 +61,7 @@ struct ExplainedCandidate {
 
 struct Explanation {
   int variant = -1;  // -1: refused
+  int second = -1;   // of a cascade: scores the best documents again
   std::string reason;
   Duration predicted{};
   Duration smallest_feasible_budget{};

@@ -57,6 +57,9 @@ void FillExplanation(const Explanation& explanation, const std::vector<ServedVar
   if (explanation.variant >= 0) {
     out->set_variant(variants[static_cast<size_t>(explanation.variant)].id);
   }
+  if (explanation.second >= 0) {
+    out->set_second_variant(variants[static_cast<size_t>(explanation.second)].id);
+  }
   out->set_reason(explanation.reason);
   out->set_predicted_us(Micros(explanation.predicted));
   out->set_smallest_feasible_budget_us(Micros(explanation.smallest_feasible_budget));

@@ -234,6 +234,7 @@ def test_explain_says_what_would_be_chosen(start: Start) -> None:
     explanation = json.loads(chosen.stdout)
     assert explanation["variant"] == explanation["candidates"][0]["variant"]
     assert explanation["reason"] == "fit"
+    assert explanation["second_variant"] == ""
     assert explanation["predicted_ms"] > 0
     refused = run_tailor(
         "explain", "--server", served.address, "--budget", "1us", "--lengths", "8", "--text"
