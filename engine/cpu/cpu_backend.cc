@@ -279,7 +279,7 @@ class CpuBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
 
   absl::StatusOr<LoadedCut> Load(const ModelPackage& package) override {
-    if (package.format == WeightFormat::kBf16 && !kernels_.has_tiles()) {
+    if (package.format == WeightFormat::kBf16 && !kernels_.has_float_tiles()) {
       return absl::FailedPreconditionError(
           absl::StrCat(package.id,
                        ": expected a CPU with AMX for bf16 products, which are slower than f32 "
@@ -300,7 +300,7 @@ class CpuBackend final : public Backend {
     if (batch.num_sequences() == 0) return absl::OkStatus();
     const PackedModel& model = models_[cut.variant];
     PlanSplit(batch.sequence_offsets, info_.threads, workspace_.max_shared_rows(),
-              kernels_.has_tiles() ? kTileRows : 4, plan_);
+              model.tile_value_bytes > 0 ? kTileRows : 4, plan_);
     std::atomic<bool> is_ok = true;
     team_.Run([&](int thread) {
       if (!RunThread(model, batch, thread, outputs)) is_ok.store(false);

@@ -15,12 +15,13 @@
 namespace tailor {
 namespace {
 
-constexpr std::array kLadder = {CpuIsa::kAmx, CpuIsa::kAvx512, CpuIsa::kAvx2, CpuIsa::kPortable};
+constexpr std::array kLadder = {CpuIsa::kAmx, CpuIsa::kAvx512Vnni, CpuIsa::kAvx2,
+                                CpuIsa::kPortable};
 
-bool HostHasAvx512() {
+bool HostHasAvx512Vnni() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512cd");
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vnni");
 }
 
 bool HostHasAmx() {
@@ -48,8 +49,8 @@ const char* CpuIsaName(CpuIsa isa) {
       return "portable";
     case CpuIsa::kAvx2:
       return "avx2";
-    case CpuIsa::kAvx512:
-      return "avx512";
+    case CpuIsa::kAvx512Vnni:
+      return "avx512_vnni";
     case CpuIsa::kAmx:
       return "amx";
   }
@@ -63,10 +64,10 @@ bool HostHas(CpuIsa isa) {
     case CpuIsa::kAvx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
              __builtin_cpu_supports("bmi2");
-    case CpuIsa::kAvx512:
-      return HostHas(CpuIsa::kAvx2) && HostHasAvx512();
+    case CpuIsa::kAvx512Vnni:
+      return HostHas(CpuIsa::kAvx2) && HostHasAvx512Vnni();
     case CpuIsa::kAmx:
-      return HostHas(CpuIsa::kAvx512) && HostHasAmx();
+      return HostHas(CpuIsa::kAvx512Vnni) && HostHasAmx();
   }
   return false;
 }

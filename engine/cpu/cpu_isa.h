@@ -9,7 +9,7 @@
 namespace tailor {
 
 // Ascending: a host that has one has all before it.
-enum class CpuIsa { kPortable, kAvx2, kAvx512, kAmx };
+enum class CpuIsa { kPortable, kAvx2, kAvx512Vnni, kAmx };
 
 const char* CpuIsaName(CpuIsa isa);
 

@@ -7,8 +7,8 @@ const KernelSet& KernelsFor(CpuIsa isa) {
   switch (isa) {
     case CpuIsa::kAmx:
       return amx::kKernels;
-    case CpuIsa::kAvx512:
-      return avx512::kKernels;
+    case CpuIsa::kAvx512Vnni:
+      return avx512_vnni::kKernels;
     case CpuIsa::kAvx2:
       return avx2::kKernels;
     case CpuIsa::kPortable:

@@ -98,7 +98,7 @@ class Packer {
     const Part out = {&weights.out};
     PackedFfn packed;
     packed.norm = Unpack(weights.norm);
-    if (IsCodes(in) || IsCodes(out) || in.out() == 0 || kernels_.has_tiles()) {
+    if (IsCodes(in) || IsCodes(out) || in.out() == 0 || kernels_.has_float_tiles()) {
       // One panel: the codes of an inner row need its largest value, and integer sums are exact
       // only as a whole; own products do not need panels.
       PackedFfnPanel& panel = packed.panels.emplace_back();
@@ -118,7 +118,7 @@ class Packer {
   // The head is f32 in every format.
   absl::StatusOr<PackedLinear> PackPooler(const LinearWeights& weights) {
     PackedLinear packed;
-    if (kernels_.has_tiles() && !has_codes_) {
+    if (kernels_.has_float_tiles() && !has_codes_) {
       const auto in = static_cast<int>(weights.weight.dim(1));
       std::vector<TileSegment> segments(1);
       segments[0] = {
@@ -149,8 +149,8 @@ class Packer {
 
   // Beside codes, f32 is not split: its noise of 1e-6 would flip too many of them (numerics.md).
   bool UsesTiles(const Part& part) const {
-    return kernels_.has_tiles() &&
-           (IsCodes(part) || !has_codes_ || FloatType() != TileType::kSplitBf16);
+    if (IsCodes(part)) return kernels_.has_tiles();
+    return kernels_.has_float_tiles() && (!has_codes_ || FloatType() != TileType::kSplitBf16);
   }
 
   // Panels of kFfnPanel inner neurons, by oneDNN in f32.

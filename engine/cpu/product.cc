@@ -40,10 +40,8 @@ dnnl::cpu_isa OneDnnIsa(CpuIsa isa) {
       return dnnl::cpu_isa::sse41;
     case CpuIsa::kAvx2:
       return dnnl::cpu_isa::avx2;
-    case CpuIsa::kAvx512:
-      // The same step with and without VNNI; only oneDNN's int8 products differ.
-      return __builtin_cpu_supports("avx512vnni") ? dnnl::cpu_isa::avx512_core_vnni
-                                                  : dnnl::cpu_isa::avx512_core;
+    case CpuIsa::kAvx512Vnni:
+      return dnnl::cpu_isa::avx512_core_vnni;
     case CpuIsa::kAmx:
       return dnnl::cpu_isa::avx512_core_amx;
   }

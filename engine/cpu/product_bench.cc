@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every product of the benchmark models with what follows it (bias; GELU and the next product's
-// input), on one thread of a host with AMX: own/FORMAT/outputs/inputs/rows, and onednn/... where
-// oneDNN multiplies and own kernels do the rest. "share" is that of the peak of the tiles, measured
-// in the same run with products of registers only; of bf16's peak for bf16 and f32.
+// input), on one thread: own/FORMAT/outputs/inputs/rows, and onednn/... where oneDNN multiplies and
+// own kernels do the rest. "share" is that of the peak of int8 products (of the tiles, or of VNNI),
+// measured in the same run with products of registers only; of bf16's peak for bf16 and f32. The
+// first argument names the instruction set, which also limits oneDNN; it may be left out.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -31,16 +32,20 @@ constexpr Shape kShapes[] = {{2304, 768, false}, {768, 768, false},  {3072, 768,
                              {1536, 384, true},  {384, 1536, false}, {384, 128, false},
                              {128, 128, false},  {512, 128, true},   {128, 512, false}};
 
+CpuIsa isa = CpuIsa::kAmx;
 double peak_ops = 0;  // int8, a second
 
 double MeasurePeak() {
+  const bool has_tiles = isa == CpuIsa::kAmx;
+  const auto run = has_tiles ? RunTilesInRegisters : RunVnniInRegisters;
+  const double round_ops = has_tiles ? kTileRoundOps : kVnniRoundOps;
   constexpr int kRounds = 5000;
   double best = 0;
   for (int i = 0; i < 200; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    RunTilesInRegisters(kRounds);
+    run(kRounds);
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    best = std::max(best, kRounds * kTileRoundOps / time.count());
+    best = std::max(best, kRounds * round_ops / time.count());
   }
   return best;
 }
@@ -98,7 +103,7 @@ struct Codes {
 };
 
 void BenchOwn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
-  const KernelSet& kernels = KernelsFor(CpuIsa::kAmx);
+  const KernelSet& kernels = KernelsFor(isa);
   const std::vector<float> bias(shape.out, 0.1F);
   StepOutput output = {.bias = bias};
   if (shape.activates) output.activation = KernelActivation::kGeluErf;
@@ -120,8 +125,8 @@ void BenchOwn(benchmark::State& state, const Shape& shape, int rows, TileType ty
 
 // Own kernels of AVX-512 around oneDNN's product; bf16 without the conversion of its inputs.
 void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
-  const KernelSet& kernels = KernelsFor(CpuIsa::kAvx512);
-  const auto library = ProductLibrary::Create(CpuIsa::kAmx, /*is_forced=*/false, /*threads=*/1);
+  const KernelSet& kernels = KernelsFor(CpuIsa::kAvx512Vnni);
+  const auto library = ProductLibrary::Create(isa, /*is_forced=*/true, /*threads=*/1);
   TAILOR_CHECK(library.ok());
   const std::vector<float> bias(shape.out, 0.1F);
   const Codes codes(shape);
@@ -181,15 +186,23 @@ void Register(const char* format, TileType type) {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  if (!tailor::HostHas(tailor::CpuIsa::kAmx)) {
-    std::puts("expected a host with AMX; cpu_kernels_bench measures the others");
+  const auto isa = tailor::ChooseCpuIsa(argc > 1 ? argv[1] : "auto");
+  if (!isa.ok() || !tailor::KernelsFor(*isa).has_tiles()) {
+    std::printf(
+        "expected amx or avx512_vnni on a host that has it, got %s; cpu_kernels_bench "
+        "measures the others\n",
+        isa.ok() ? tailor::CpuIsaName(*isa) : isa.status().ToString().c_str());
     return 0;
   }
+  tailor::isa = *isa;
   tailor::peak_ops = tailor::MeasurePeak();
-  std::printf("peak of the tiles of one core, int8: %.2f TOP/s\n", tailor::peak_ops * 1e-12);
+  std::printf("peak of one core, int8, %s: %.3f TOP/s\n", tailor::CpuIsaName(*isa),
+              tailor::peak_ops * 1e-12);
   tailor::Register("int8", tailor::TileType::kInt8);
-  tailor::Register("bf16", tailor::TileType::kBf16);
-  tailor::Register("f32", tailor::TileType::kSplitBf16);
+  if (tailor::KernelsFor(*isa).has_float_tiles()) {
+    tailor::Register("bf16", tailor::TileType::kBf16);
+    tailor::Register("f32", tailor::TileType::kSplitBf16);
+  }
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

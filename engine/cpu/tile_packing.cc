@@ -69,4 +69,18 @@ TilePanels PackCodes(std::span<const int8_t> codes, int out, int in) {
   return {.type = TileType::kInt8, .out = out, .in = in, .data = std::move(packed)};
 }
 
+std::vector<int32_t> FirstSums(const TilePanels& codes, int out, int in, int code_offset) {
+  TAILOR_CHECK(codes.type == TileType::kInt8 && codes.out >= out && codes.in >= in);
+  std::vector<int32_t> sums(PaddedOutputs(out));
+  // Whole tiles: behind the last input, a wider matrix has weights, and activations the offset.
+  const int columns = TileSteps(TileType::kInt8, in) * TileColumns(TileType::kInt8);
+  for (int o = 0; o < static_cast<int>(sums.size()); ++o) {
+    for (int i = 0; i < columns; ++i) {
+      sums[o] -=
+          code_offset * static_cast<int8_t>(codes.data[Position(TileType::kInt8, codes.in, o, i)]);
+    }
+  }
+  return sums;
+}
+
 }  // namespace tailor

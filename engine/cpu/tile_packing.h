@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "engine/cpu/kernels/tile_layout.h"
@@ -27,5 +28,9 @@ TilePanels PackFloats(TileType type, std::span<const float> weight, int out, int
 
 // codes: [out, in] row-major.
 TilePanels PackCodes(std::span<const int8_t> codes, int out, int in);
+
+// What the sums of `in` inputs start from, [PaddedOutputs(out)], when the codes of activations are
+// `code_offset` larger in their tiles (kernels/tile_product.h).
+std::vector<int32_t> FirstSums(const TilePanels& codes, int out, int in, int code_offset);
 
 }  // namespace tailor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps on AMX tiles: int8, bf16, and f32 as split bf16.
+// Steps on tiles: int8, bf16, and f32 as split bf16.
 #include "engine/cpu/tile_step.h"
 
 #include <algorithm>
@@ -51,17 +51,21 @@ class TileStep final : public LinearStep {
     for (TileSegment& segment : segments_) {
       segment.scale.resize(PaddedOutputs(segment.out));
       segment.bias.resize(PaddedOutputs(segment.out));
+      if (input_.type != TileType::kInt8) continue;
+      first_sums_.push_back(FirstSums(*segment.panels, segment.out, in, kernels.code_offset));
     }
   }
 
   StepInput input() const override { return input_; }
   bool activates() const override { return activation_.has_value(); }
-  bool gives_half() const override { return input_.type != TileType::kSplitBf16 && !activates(); }
+  bool gives_half() const override {
+    return kernels_.has_float_tiles() && input_.type != TileType::kSplitBf16 && !activates();
+  }
   std::string implementation() const override {
     switch (input_.type) {
       case TileType::kInt8:
         return absl::StrCat("int8 ", input_.input_scale > 0 ? "static" : "dynamic",
-                            " own:amx_int8");
+                            kernels_.has_float_tiles() ? " own:amx_int8" : " own:avx512_vnni");
       case TileType::kBf16:
         return "own:amx_bf16";
       default:
@@ -71,6 +75,7 @@ class TileStep final : public LinearStep {
   size_t bytes() const override {
     size_t bytes = 0;
     for (const TileSegment& segment : segments_) bytes += SegmentBytes(segment);
+    for (const std::vector<int32_t>& sums : first_sums_) bytes += sums.size() * sizeof(int32_t);
     return bytes;
   }
   size_t scratch_bytes() const override { return TilesBytes() + kMaxProductRows * sizeof(float); }
@@ -118,7 +123,8 @@ class TileStep final : public LinearStep {
 
   void MultiplyRange(const TileRows& tiles, int rows, int first, int columns, const Rows& y) const {
     size_t column = 0;
-    for (const TileSegment& segment : segments_) {
+    for (size_t i = 0; i < segments_.size(); ++i) {
+      const TileSegment& segment = segments_[i];
       kernels_.tile_product({.x = tiles,
                              .weight = segment.panels->data.data(),
                              .panel_bytes = segment.panels->panel_bytes(),
@@ -127,6 +133,7 @@ class TileStep final : public LinearStep {
                              .adds = first > 0,
                              .rows = rows,
                              .out = segment.out,
+                             .first_sums = first_sums_.empty() ? nullptr : first_sums_[i].data(),
                              .column_scale = segment.scale.data(),
                              .bias = segment.bias.data(),
                              .activates = activates(),
@@ -141,7 +148,8 @@ class TileStep final : public LinearStep {
 
   const KernelSet& kernels_;
   const StepInput input_;
-  std::vector<TileSegment> segments_;  // scale and bias are padded
+  std::vector<TileSegment> segments_;             // scale and bias are padded
+  std::vector<std::vector<int32_t>> first_sums_;  // of kInt8: one vector a segment
   const std::optional<KernelActivation> activation_;
 };
 

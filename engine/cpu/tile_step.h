@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linear steps on AMX tiles. Their input is best given in tiles (LinearStep::input); from f32 they
-// make the tiles themselves. An output is the same whatever other rows the call has.
+// Linear steps on AMX tiles, or of codes with VNNI. Their input is best given in tiles
+// (LinearStep::input); from f32 they make the tiles themselves. An output is the same whatever
+// other rows the call has.
 #pragma once
 
 #include <memory>

@@ -191,7 +191,7 @@ TEST_P(Int8Kernels, ScaleSums) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Int8Kernels,
-                         ::testing::Values(CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512,
+                         ::testing::Values(CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512Vnni,
                                            CpuIsa::kAmx),
                          [](const auto& test) { return std::string(CpuIsaName(test.param)); });
 

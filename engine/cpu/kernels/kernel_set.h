@@ -23,12 +23,14 @@ struct KernelSet {
   QuantizeRowsFn quantize_rows;
   MultiplyCodesFn multiply_codes;
   ScaleSumsFn scale_sums;
-  // With AMX; null without, and then no kernel writes tiles.
+  // With AMX or VNNI; null without, and then no kernel writes tiles. With VNNI only of codes.
   StoreTilesFn store_tiles;
   TileProductFn tile_product;
-  HalfAttentionFn half_attention;
+  int code_offset;                 // what tiles of codes hold more than the codes: 0, or 128
+  HalfAttentionFn half_attention;  // with AMX, else null
 
   bool has_tiles() const { return tile_product != nullptr; }
+  bool has_float_tiles() const { return half_attention != nullptr; }
 };
 
 // Calling a function of a set that the host lacks is an illegal instruction: kernel_table.h
@@ -39,7 +41,7 @@ extern const KernelSet kKernels;
 namespace avx2 {
 extern const KernelSet kKernels;
 }
-namespace avx512 {
+namespace avx512_vnni {
 extern const KernelSet kKernels;
 }
 namespace amx {

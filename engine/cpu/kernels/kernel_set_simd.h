@@ -10,6 +10,8 @@
 #if defined(__AMX_TILE__)
 #include "engine/cpu/kernels/half_attention_amx.h"
 #include "engine/cpu/kernels/tile_product_amx.h"
+#elif defined(__AVX512VNNI__)
+#include "engine/cpu/kernels/tile_product_vnni.h"
 #endif
 
 namespace tailor::TAILOR_ISA {
@@ -22,13 +24,18 @@ const KernelSet kKernels = {.embed_layer_norm = EmbedLayerNorm,
                             .quantize_rows = QuantizeRows,
                             .multiply_codes = MultiplyCodes,
                             .scale_sums = ScaleSums,
-#if defined(__AMX_TILE__)
+#if defined(__AMX_TILE__) || defined(__AVX512VNNI__)
                             .store_tiles = StoreTiles,
                             .tile_product = TileProduct,
-                            .half_attention = HalfAttention};
+                            .code_offset = kCodeOffset,
 #else
                             .store_tiles = nullptr,
                             .tile_product = nullptr,
+                            .code_offset = 0,
+#endif
+#if defined(__AMX_TILE__)
+                            .half_attention = HalfAttention};
+#else
                             .half_attention = nullptr};
 #endif
 

@@ -201,7 +201,7 @@ void Register(CpuIsa isa) {
       ->Args({128, 32})
       ->Args({128, 64})
       ->Args({512, 64});
-  if (kernels.has_tiles()) {
+  if (kernels.has_float_tiles()) {
     add("half_attention", BenchHalfAttention)
         ->Args({64, 32})
         ->Args({128, 32})
@@ -221,7 +221,7 @@ void Register(CpuIsa isa) {
 
 int main(int argc, char** argv) {
   using tailor::CpuIsa;
-  for (const CpuIsa isa : {CpuIsa::kAmx, CpuIsa::kAvx512, CpuIsa::kAvx2, CpuIsa::kPortable}) {
+  for (const CpuIsa isa : {CpuIsa::kAmx, CpuIsa::kAvx512Vnni, CpuIsa::kAvx2, CpuIsa::kPortable}) {
     if (tailor::HostHas(isa)) tailor::Register(isa);
   }
   benchmark::Initialize(&argc, argv);

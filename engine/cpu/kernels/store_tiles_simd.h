@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For the instruction sets with tiles: all have AVX-512 with bf16 conversions.
+// For the instruction sets with tiles: all have AVX-512, those with tiles of floats also its bf16
+// conversions.
 #pragma once
 
 #include "engine/cpu/kernels/int8_simd.h"
@@ -40,6 +41,26 @@ TAILOR_INLINE void StoreBf16Row(const float* x, const TileRows& tiles, std::byte
   for (; i < padded; i += kWidth) StoreTileColumns<kType>(row, i, Splat(0));
 }
 
+TAILOR_INLINE void StoreFloatRow(const float* x, const TileRows& tiles, std::byte* row) {
+  if (tiles.type == TileType::kBf16) return StoreBf16Row<TileType::kBf16>(x, tiles, row);
+  StoreBf16Row<TileType::kSplitBf16>(x, tiles, row);
+}
+
+#else
+
+TAILOR_INLINE void StoreFloatRow(const float*, const TileRows&, std::byte*) {}
+
+#endif
+
+#if defined(__AVX512VNNI__) || defined(__AMX_TILE__)
+
+// Codes in tiles are that much larger: VNNI multiplies unsigned bytes by signed ones.
+#if defined(__AMX_TILE__)
+constexpr int kCodeOffset = 0;
+#else
+constexpr int kCodeOffset = 128;
+#endif
+
 // x / scale, rounded as vdivps rounds it: an estimate from the rounded reciprocal and two
 // corrections, whose remainders are exact. A division has a quarter of the speed.
 TAILOR_INLINE Floats Quotient(Floats x, Floats scale, Floats reciprocal) {
@@ -48,12 +69,14 @@ TAILOR_INLINE Floats Quotient(Floats x, Floats scale, Floats reciprocal) {
   return MulAdd(_mm512_fnmadd_ps(q, scale, x), reciprocal, q);
 }
 
-// 64 whole numbers, rounded and packed in their order: a byte each, saturated.
+// 64 whole numbers, rounded and packed in their order: a byte each, saturated, then offset.
 TAILOR_INLINE __m512i PackCodes(const Floats (&v)[4]) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0]), _mm512_cvtps_epi32(v[1]));
   const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(v[2]), _mm512_cvtps_epi32(v[3]));
-  return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+  const __m512i codes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
+  if constexpr (kCodeOffset == 0) return codes;
+  return _mm512_xor_si512(codes, _mm512_set1_epi8(static_cast<char>(kCodeOffset)));
 }
 
 // code: a vector of x to what is rounded to codes.
@@ -101,9 +124,8 @@ TAILOR_INLINE void StoreTileRow(const float* x, const TileRows& tiles, int r) {
     case TileType::kNone:
       return;
     case TileType::kBf16:
-      return StoreBf16Row<TileType::kBf16>(x, tiles, tiles.Row(r));
     case TileType::kSplitBf16:
-      return StoreBf16Row<TileType::kSplitBf16>(x, tiles, tiles.Row(r));
+      return StoreFloatRow(x, tiles, tiles.Row(r));
     case TileType::kInt8:
       return StoreCodeRow(x, tiles, tiles.Row(r), tiles.scales + tiles.first_row + r);
   }

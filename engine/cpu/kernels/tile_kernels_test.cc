@@ -7,8 +7,10 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
 #include "base/aligned_buffer.h"
@@ -35,8 +37,10 @@ float FromBf16(const std::byte* at) {
 // Tiles for some rows of one kind, and the values that they hold.
 class Tiles {
  public:
-  Tiles(TileType type, int rows, int columns, int first_row = 0, float fixed_scale = 0)
-      : memory_(TileBlockBytes(type, columns) * ((first_row + rows + kTileRows - 1) / kTileRows)),
+  Tiles(const KernelSet& kernels, TileType type, int rows, int columns, int first_row = 0,
+        float fixed_scale = 0)
+      : kernels_(kernels),
+        memory_(TileBlockBytes(type, columns) * ((first_row + rows + kTileRows - 1) / kTileRows)),
         scales_(first_row + rows),
         tiles_{.data = memory_.data(),
                .type = type,
@@ -53,7 +57,15 @@ class Tiles {
     return tiles_.Row(r) + (c / columns * TileParts(tiles_.type) + part) * kTileBytes +
            c % columns * (kTileRowBytes / columns);
   }
-  int Code(int r, int c) const { return static_cast<int8_t>(*At(r, c)); }
+  int Code(int r, int c) const {
+    return static_cast<int8_t>(static_cast<int>(*At(r, c)) - kernels_.code_offset);
+  }
+  void Store(const std::vector<float>& x, int rows) const {
+    kernels_.store_tiles({.x = x.data(),
+                          .x_stride = static_cast<size_t>(tiles_.columns),
+                          .rows = rows,
+                          .tiles = tiles_});
+  }
   // The value that a product reads.
   double Value(int r, int c) const {
     switch (tiles_.type) {
@@ -67,31 +79,19 @@ class Tiles {
   }
 
  private:
+  const KernelSet& kernels_;
   AlignedBuffer<std::byte> memory_;
   AlignedBuffer<float> scales_;
   TileRows tiles_;
 };
 
-class TileKernels : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (!HostHas(CpuIsa::kAmx)) GTEST_SKIP() << "this host lacks amx";
-  }
-  static const KernelSet& kernels() { return KernelsFor(CpuIsa::kAmx); }
-
-  static void Store(const std::vector<float>& x, int rows, const Tiles& tiles) {
-    const size_t columns = tiles.tiles().columns;
-    kernels().store_tiles(
-        {.x = x.data(), .x_stride = columns, .rows = rows, .tiles = tiles.tiles()});
-  }
-};
-
-TEST_F(TileKernels, StoreBf16) {
+TEST(TileKernels, StoreBf16) {
+  if (!HostHas(CpuIsa::kAmx)) GTEST_SKIP() << "this host lacks amx";
   for (const int columns : {1, 16, 26, 32, 60, 64, 100, 384}) {
     const std::vector<float> x = Random(20 * static_cast<size_t>(columns), 1, 3);
     for (const TileType type : {TileType::kBf16, TileType::kSplitBf16}) {
-      const Tiles tiles(type, 20, columns, 3);
-      Store(x, 20, tiles);
+      const Tiles tiles(KernelsFor(CpuIsa::kAmx), type, 20, columns, 3);
+      tiles.Store(x, 20);
       for (int r = 0; r < 20; ++r) {
         for (int c = 0; c < TileSteps(type, columns) * TileColumns(type); ++c) {
           const float value = c < columns ? x[r * columns + c] : 0.0F;
@@ -105,15 +105,19 @@ TEST_F(TileKernels, StoreBf16) {
   }
 }
 
+class TileCodes : public ::testing::TestWithParam<CpuIsa> {
+ protected:
+  void SetUp() override {
+    if (!HostHas(GetParam())) GTEST_SKIP() << "this host lacks " << CpuIsaName(GetParam());
+  }
+};
+
 // The codes and scales of plain rows: kernels of another instruction set, themselves tested against
 // integers, and divisions instead of the corrected estimate.
-void ExpectCodesOfRows(const std::vector<float>& x, int rows, int columns, float fixed_scale) {
-  const Tiles tiles(TileType::kInt8, rows, columns, 5, fixed_scale);
-  KernelsFor(CpuIsa::kAmx)
-      .store_tiles({.x = x.data(),
-                    .x_stride = static_cast<size_t>(columns),
-                    .rows = rows,
-                    .tiles = tiles.tiles()});
+void ExpectCodesOfRows(CpuIsa isa, const std::vector<float>& x, int rows, int columns,
+                       float fixed_scale) {
+  const Tiles tiles(KernelsFor(isa), TileType::kInt8, rows, columns, 5, fixed_scale);
+  tiles.Store(x, rows);
   const size_t stride = (static_cast<size_t>(columns) + kCodePadding - 1) / 64 * 64;
   std::vector<int8_t> codes(rows * stride);
   std::vector<float> scales(rows);
@@ -135,27 +139,29 @@ void ExpectCodesOfRows(const std::vector<float>& x, int rows, int columns, float
   }
 }
 
-TEST_F(TileKernels, StoreCodes) {
+TEST_P(TileCodes, StoreCodes) {
   for (const int columns : {1, 16, 26, 60, 64, 100, 384}) {
     for (const float fixed_scale : {0.0F, 0.02F, 1e-30F}) {
-      ExpectCodesOfRows(Random(20 * static_cast<size_t>(columns), 1, 3), 20, columns, fixed_scale);
+      ExpectCodesOfRows(GetParam(), Random(20 * static_cast<size_t>(columns), 1, 3), 20, columns,
+                        fixed_scale);
     }
   }
 }
 
-TEST_F(TileKernels, StoreCodesOfSpecialRows) {
+TEST_P(TileCodes, StoreCodesOfSpecialRows) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const float largest : {0.0F, 1e-45F, 1e-40F, 1e-37F, 1e-14F, 1e19F, 1e21F, 3e38F, kInfinity,
                               std::numeric_limits<float>::quiet_NaN()}) {
     for (const float fixed_scale : {0.0F, 1.0F, 1e-20F}) {
-      ExpectCodesOfRows({largest, -largest / 2, 1.0F, -3e-39F, largest / 3}, 1, 5, fixed_scale);
+      ExpectCodesOfRows(GetParam(), {largest, -largest / 2, 1.0F, -3e-39F, largest / 3}, 1, 5,
+                        fixed_scale);
     }
   }
 }
 
 // Quotients that lie on and beside the middle between two codes, where a wrong last bit of the
 // quotient is a wrong code.
-TEST_F(TileKernels, StoreCodesOfTies) {
+TEST_P(TileCodes, StoreCodesOfTies) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     std::vector<float> x(256);
@@ -168,9 +174,12 @@ TEST_F(TileKernels, StoreCodesOfTies) {
       for (auto n = random() % 3; n > 0; --n) x[i] = std::nextafter(x[i], end);
       if (std::abs(x[i]) > x[0]) x[i] = x[0];
     }
-    ExpectCodesOfRows(x, 1, 256, 0);
+    ExpectCodesOfRows(GetParam(), x, 1, 256, 0);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Isa, TileCodes, ::testing::Values(CpuIsa::kAmx, CpuIsa::kAvx512Vnni),
+                         [](const auto& test) { return std::string(CpuIsaName(test.param)); });
 
 struct Case {
   int rows, out, in;
@@ -193,19 +202,31 @@ double Activated(KernelActivation activation, double x) {
   }
 }
 
-class TileProduct : public TileKernels, public ::testing::WithParamInterface<TileType> {
+struct Kind {
+  CpuIsa isa;
+  TileType type;
+};
+
+class TileProduct : public ::testing::TestWithParam<Kind> {
  protected:
+  void SetUp() override {
+    if (!HostHas(GetParam().isa)) GTEST_SKIP() << "this host lacks " << CpuIsaName(GetParam().isa);
+  }
+  static const KernelSet& kernels() { return KernelsFor(GetParam().isa); }
+
   struct Weights {
     std::vector<float> floats;
     std::vector<int8_t> codes;
     TilePanels packed;
-    std::vector<float> scale, bias;  // padded
+    std::vector<int32_t> first_sums;  // of codes
+    std::vector<float> scale, bias;   // padded
   };
 
   static Weights MakeWeights(TileType type, int out, int in) {
     Weights w = {.floats = Random(static_cast<size_t>(out) * in, 7),
                  .codes = {},
                  .packed = {},
+                 .first_sums = {},
                  .scale = Random(PaddedOutputs(out), 8, 0.01F),
                  .bias = Random(PaddedOutputs(out), 9)};
     if (type == TileType::kInt8) {
@@ -214,6 +235,7 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
         value = w.codes.back();
       }
       w.packed = PackCodes(w.codes, out, in);
+      w.first_sums = FirstSums(w.packed, out, in, kernels().code_offset);
     } else {
       w.packed = PackFloats(type, w.floats, out, in);
       if (type == TileType::kBf16) {
@@ -226,12 +248,13 @@ class TileProduct : public TileKernels, public ::testing::WithParamInterface<Til
   static TileProductArgs Args(const Tiles& x, const Weights& w, int rows, int out, float* y) {
     return {.x = x.tiles(),
             .weight = w.packed.data.data(),
-            .panel_bytes = TilePanelBytes(x.tiles().type, x.tiles().columns),
+            .panel_bytes = w.packed.panel_bytes(),
             .first_column = 0,
             .columns = 0,
             .adds = false,
             .rows = rows,
             .out = out,
+            .first_sums = w.first_sums.data(),
             .column_scale = w.scale.data(),
             .bias = w.bias.data(),
             .activates = false,
@@ -285,10 +308,10 @@ const std::vector<Case>& Cases() {
 
 TEST_P(TileProduct, IsTheProduct) {
   for (const Case& c : Cases()) {
-    const Weights w = MakeWeights(GetParam(), c.out, c.in);
+    const Weights w = MakeWeights(GetParam().type, c.out, c.in);
     const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
-    const Tiles tiles(GetParam(), c.rows, c.in, 16);
-    Store(x, c.rows, tiles);
+    const Tiles tiles(kernels(), GetParam().type, c.rows, c.in, 16);
+    tiles.Store(x, c.rows);
     std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
     kernels().tile_product(Args(tiles, w, c.rows, c.out, y.data()));
     const Expected expected = Expect(tiles, x, w, c);
@@ -311,17 +334,17 @@ TEST_P(TileProduct, Activates) {
   for (const KernelActivation activation :
        {KernelActivation::kGeluErf, KernelActivation::kGeluTanh, KernelActivation::kRelu}) {
     for (const Case& c : Cases()) {
-      const Weights w = MakeWeights(GetParam(), c.out, c.in);
+      const Weights w = MakeWeights(GetParam().type, c.out, c.in);
       const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 0.2F);
-      const Tiles tiles(GetParam(), c.rows, c.in);
-      Store(x, c.rows, tiles);
+      const Tiles tiles(kernels(), GetParam().type, c.rows, c.in);
+      tiles.Store(x, c.rows);
       const Expected expected = Expect(tiles, x, w, c);
       std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
-      const Tiles y_tiles(GetParam(), c.rows, c.out, 16);
+      const Tiles y_tiles(kernels(), GetParam().type, c.rows, c.out, 16);
       TileProductArgs args = Args(tiles, w, c.rows, c.out, y.data());
       args.activates = true;
       args.activation = activation;
-      const bool gives_tiles = GetParam() != TileType::kInt8;
+      const bool gives_tiles = GetParam().type != TileType::kInt8;
       if (gives_tiles) args.y_tiles = y_tiles.tiles();
       kernels().tile_product(args);
       for (int r = 0; r < c.rows; ++r) {
@@ -332,8 +355,8 @@ TEST_P(TileProduct, Activates) {
           double bound = 1.13 * expected.bounds[r * c.out + o] +
                          1e-6 * std::max(1.0, std::abs(input) / 2) +
                          4 * kEpsilon * std::abs(result);
-          if (GetParam() == TileType::kBf16) bound += 0x1p-8 * std::abs(result);
-          if (GetParam() == TileType::kSplitBf16) bound += 0x1p-16 * std::abs(result);
+          if (GetParam().type == TileType::kBf16) bound += 0x1p-8 * std::abs(result);
+          if (GetParam().type == TileType::kSplitBf16) bound += 0x1p-16 * std::abs(result);
           const double actual = gives_tiles ? y_tiles.Value(r, o) : y[r * (c.out + 1) + o];
           ASSERT_NEAR(actual, result, bound) << r << ", " << o;
         }
@@ -347,10 +370,10 @@ class TileFloatProduct : public TileProduct {};
 // Columns a range at a time: the sum of what each gives.
 TEST_P(TileFloatProduct, AddsRangesOfColumns) {
   const Case c = {37, 50, 200};
-  const Weights w = MakeWeights(GetParam(), c.out, c.in);
+  const Weights w = MakeWeights(GetParam().type, c.out, c.in);
   const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
-  const Tiles tiles(GetParam(), c.rows, c.in);
-  Store(x, c.rows, tiles);
+  const Tiles tiles(kernels(), GetParam().type, c.rows, c.in);
+  tiles.Store(x, c.rows);
   std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
   TileProductArgs args = Args(tiles, w, c.rows, c.out, y.data());
   args.columns = 64;
@@ -373,18 +396,18 @@ TEST_P(TileFloatProduct, AddsRangesOfColumns) {
 // Whatever other rows the call has, in whichever place.
 TEST_P(TileProduct, RowsDoNotDependOnEachOther) {
   const Case c = {80, 70, 1300};  // several parts of the columns
-  const Weights w = MakeWeights(GetParam(), c.out, c.in);
+  const Weights w = MakeWeights(GetParam().type, c.out, c.in);
   const std::vector<float> x = Random(static_cast<size_t>(c.rows) * c.in, 5, 2);
-  const Tiles all(GetParam(), c.rows, c.in);
-  Store(x, c.rows, all);
+  const Tiles all(kernels(), GetParam().type, c.rows, c.in);
+  all.Store(x, c.rows);
   const size_t stride = c.out + 1;
   std::vector<float> together(c.rows * stride);
   kernels().tile_product(Args(all, w, c.rows, c.out, together.data()));
   for (const int first : {0, 1, 15, 40, 79}) {
     for (const int rows : {1, 2, 16, 17, 33}) {
       if (first + rows > c.rows) continue;
-      const Tiles some(GetParam(), rows, c.in);
-      Store({x.begin() + first * c.in, x.end()}, rows, some);
+      const Tiles some(kernels(), GetParam().type, rows, c.in);
+      some.Store({x.begin() + first * c.in, x.end()}, rows);
       std::vector<float> y(rows * stride);
       kernels().tile_product(Args(some, w, rows, c.out, y.data()));
       for (int r = 0; r < rows; ++r) {
@@ -396,15 +419,82 @@ TEST_P(TileProduct, RowsDoNotDependOnEachOther) {
   }
 }
 
-std::string TypeName(const ::testing::TestParamInfo<TileType>& test) {
-  return test.param == TileType::kInt8 ? "int8" : test.param == TileType::kBf16 ? "bf16" : "bf16x3";
+// A matrix that is part of a wider one: its panels hold weights behind the last input.
+TEST_P(TileProduct, ReadsTheFirstInputsOfWiderRows) {
+  const int rows = 9;
+  const int out = 40;
+  const int in = 70;
+  Weights w = MakeWeights(GetParam().type, 90, 300);
+  const std::vector<float> wide = std::exchange(w.floats, {});
+  for (int o = 0; o < out; ++o) {
+    const auto row = wide.begin() + static_cast<int64_t>(o) * 300;
+    w.floats.insert(w.floats.end(), row, row + in);
+  }
+  if (GetParam().type == TileType::kInt8) {
+    w.first_sums = FirstSums(w.packed, out, in, kernels().code_offset);
+  }
+  const std::vector<float> x = Random(static_cast<size_t>(rows) * in, 5, 2);
+  const Tiles tiles(kernels(), GetParam().type, rows, in);
+  tiles.Store(x, rows);
+  std::vector<float> y(static_cast<size_t>(rows) * (out + 1));
+  kernels().tile_product(Args(tiles, w, rows, out, y.data()));
+  const Expected expected = Expect(tiles, x, w, {rows, out, in});
+  for (int r = 0; r < rows; ++r) {
+    for (int o = 0; o < out; ++o) {
+      ASSERT_NEAR(y[r * (out + 1) + o], expected.values[r * out + o], expected.bounds[r * out + o]);
+    }
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, TileProduct,
-                         ::testing::Values(TileType::kBf16, TileType::kSplitBf16, TileType::kInt8),
-                         TypeName);
-INSTANTIATE_TEST_SUITE_P(Types, TileFloatProduct,
-                         ::testing::Values(TileType::kBf16, TileType::kSplitBf16), TypeName);
+// Codes of +-127 everywhere, which would saturate sums of 16 bits: to the bit.
+class TileCodeProduct : public TileProduct {};
+
+TEST_P(TileCodeProduct, SumsAreThoseOfIntegers) {
+  for (const Case& c : {Case{1, 1, 1}, Case{13, 37, 129}, Case{16, 64, 1040}, Case{23, 33, 3072}}) {
+    std::mt19937 random(11);
+    Weights w = MakeWeights(TileType::kInt8, c.out, c.in);
+    // Sums stay below 2^24, where f32 is exact.
+    const auto code = [&] { return static_cast<int8_t>(random() % 8 == 0 ? -127 : 127); };
+    const int last = std::min(c.in, 1040);
+    std::vector<float> x(static_cast<size_t>(c.rows) * c.in);
+    for (int i = 0; i < c.out * c.in; ++i) w.codes[i] = i % c.in < last ? code() : int8_t{0};
+    for (float& value : x) value = code();
+    w.packed = PackCodes(w.codes, c.out, c.in);
+    w.first_sums = FirstSums(w.packed, c.out, c.in, kernels().code_offset);
+    std::fill(w.scale.begin(), w.scale.end(), 1.0F);
+    std::fill(w.bias.begin(), w.bias.end(), 0.0F);
+    const Tiles tiles(kernels(), TileType::kInt8, c.rows, c.in);
+    tiles.Store(x, c.rows);  // a largest value of 127 makes the scale 1
+    std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
+    kernels().tile_product(Args(tiles, w, c.rows, c.out, y.data()));
+    for (int r = 0; r < c.rows; ++r) {
+      EXPECT_EQ(y[r * (c.out + 1) + c.out], kGuard);
+      for (int o = 0; o < c.out; ++o) {
+        int32_t sum = 0;
+        for (int i = 0; i < c.in; ++i) {
+          sum += static_cast<int>(x[r * c.in + i]) * w.codes[o * c.in + i];
+        }
+        ASSERT_EQ(y[r * (c.out + 1) + o], static_cast<float>(sum)) << r << ", " << o;
+      }
+    }
+  }
+}
+
+std::string KindName(const ::testing::TestParamInfo<Kind>& test) {
+  const TileType type = test.param.type;
+  return absl::StrCat(CpuIsaName(test.param.isa), "_",
+                      type == TileType::kInt8   ? "int8"
+                      : type == TileType::kBf16 ? "bf16"
+                                                : "bf16x3");
+}
+
+constexpr Kind kFloats[] = {{CpuIsa::kAmx, TileType::kBf16}, {CpuIsa::kAmx, TileType::kSplitBf16}};
+constexpr Kind kCodes[] = {{CpuIsa::kAmx, TileType::kInt8}, {CpuIsa::kAvx512Vnni, TileType::kInt8}};
+
+INSTANTIATE_TEST_SUITE_P(Floats, TileProduct, ::testing::ValuesIn(kFloats), KindName);
+INSTANTIATE_TEST_SUITE_P(Codes, TileProduct, ::testing::ValuesIn(kCodes), KindName);
+INSTANTIATE_TEST_SUITE_P(Floats, TileFloatProduct, ::testing::ValuesIn(kFloats), KindName);
+INSTANTIATE_TEST_SUITE_P(Codes, TileCodeProduct, ::testing::ValuesIn(kCodes), KindName);
 
 }  // namespace
 }  // namespace tailor

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How rows of activations and matrices of weights lie in memory for products on AMX tiles.
+// How rows of activations and matrices of weights lie in memory for products on AMX tiles, and for
+// those of codes with VNNI, which read a row of a weight tile as one vector.
 //
 // A tile is 1 KiB: 16 rows of 64 bytes. Rows of activations stand in blocks of 16; a block holds
 // its tiles one after the other, each the next 64 bytes of the 16 rows (kSplitBf16: the tile of the

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = activation(x * weight^T + bias) on AMX tiles, for activations and weights laid out as
-// tile_layout.h says. An output is the same whatever other rows the call has.
+// y = activation(x * weight^T + bias), on AMX tiles or with VNNI, for activations and weights laid
+// out as tile_layout.h says. An output is the same whatever other rows the call has.
 //   kInt8: int32 sums, exact; float(sum) * (row_scale * column_scale) + bias, in f32
 //   kBf16, kSplitBf16: sums in f32, in the order of the columns; subnormal numbers count as 0
 // Tolerance: docs/numerics.md, "tile products".
@@ -26,6 +26,9 @@ struct TileProductArgs {
   bool adds;  // to y instead of the bias; not of kInt8, and nothing activates
   int rows;   // at most kMaxTileProductRows
   int out;
+  // [PaddedOutputs(out)], kInt8 only: what the sums start from where codes have an offset: minus
+  // the offset times the sum of an output's weights over all columns of the tiles.
+  const int32_t* first_sums;
   const float* column_scale;  // [PaddedOutputs(out)], kInt8 only
   const float* bias;          // [PaddedOutputs(out)]
   bool activates;

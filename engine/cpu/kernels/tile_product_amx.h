@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks of 32 rows and 32 outputs: four tiles of sums, two of activations, two of weights. The
-// sums of a block go to a buffer in the first-level cache and are finished (tile_finisher_amx.h)
+// sums of a block go to a buffer in the first-level cache and are finished (tile_finisher_simd.h)
 // between the tile instructions of the next block, where the vector units are idle.
 #pragma once
 
 #include "engine/cpu/kernels/simd.h"
-#include "engine/cpu/kernels/tile_finisher_amx.h"
+#include "engine/cpu/kernels/tile_finisher_simd.h"
 #include "engine/cpu/kernels/tile_product.h"
 #include "engine/cpu/kernels/tile_registers_amx.h"
 
 namespace tailor::TAILOR_ISA {
+
+constexpr int kBlockRows = 2 * kTileRows;
 
 // One step of a block: sums += activations * weights, over the columns of one tile. Tiles 0 to 3
 // are the sums, 4 and 5 activations, 6 and 7 weights; a block of 16 rows has no tiles 2, 3 and 5.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of the sums of a tile product: scaled, biased, activated, stored.
+// What becomes of the sums of a tile product: scaled, biased, activated, stored. For the
+// instruction sets with tiles, which all have AVX-512.
 #pragma once
 
 #include "engine/cpu/kernels/bias_activation_simd.h"
@@ -8,8 +9,6 @@
 #include "engine/cpu/kernels/tile_product.h"
 
 namespace tailor::TAILOR_ISA {
-
-constexpr int kBlockRows = 2 * kTileRows;
 
 enum class TileActivation { kNone, kGeluErf, kGeluTanh, kRelu };
 
@@ -40,7 +39,7 @@ class Finisher {
   // Of no rows.
   [[gnu::always_inline]] Finisher() = default;
 
-  // The block of `rows` rows that starts at (row, column) of the call. sums: [kBlockRows,
+  // The block of `rows` rows that starts at (row, column) of the call. sums: [rows,
   // kPanelOutputs], the bits of f32 unless kInt8.
   [[gnu::always_inline]] Finisher(const TileProductArgs& a, const int32_t* sums, int row,
                                   int column, int rows)
@@ -95,6 +94,12 @@ class Finisher {
       kOutput == TileOutput::kFloats || kOutput == TileOutput::kAddedFloats;
 
   [[gnu::always_inline]] void StoreRow(int i, Floats first, Floats second) {
+    if constexpr (kIsFloats) {
+      float* row = y_ + static_cast<size_t>(i) * stride_;
+      _mm512_mask_storeu_ps(row, mask_[0], first);
+      _mm512_mask_storeu_ps(row + 16, mask_[1], second);
+    }
+#if defined(__AVX512BF16__)
     if constexpr (kOutput == TileOutput::kTiles) {
       std::byte* row = tiles_.Row(row_ + i);
       StoreTileColumns<kType>(row, column_, _mm512_maskz_mov_ps(mask_[0], first));
@@ -103,11 +108,8 @@ class Finisher {
       const __mmask32 mask = mask_[0] | __mmask32{mask_[1]} << 16;
       _mm512_mask_storeu_epi16(y_half_ + static_cast<size_t>(i) * stride_, mask,
                                (__m512i)_mm512_cvtne2ps_pbh(second, first));
-    } else {
-      float* row = y_ + static_cast<size_t>(i) * stride_;
-      _mm512_mask_storeu_ps(row, mask_[0], first);
-      _mm512_mask_storeu_ps(row + 16, mask_[1], second);
     }
+#endif
   }
 
   const int32_t* sums_ = nullptr;  // of the next row, as everything below
