@@ -72,6 +72,7 @@ TilePanels PackCodes(std::span<const int8_t> codes, int out, int in) {
 std::vector<int32_t> FirstSums(const TilePanels& codes, int out, int in, int code_offset) {
   TAILOR_CHECK(codes.type == TileType::kInt8 && codes.out >= out && codes.in >= in);
   std::vector<int32_t> sums(PaddedOutputs(out));
+  if (code_offset == 0) return sums;
   // Whole tiles: behind the last input, a wider matrix has weights, and activations the offset.
   const int columns = TileSteps(TileType::kInt8, in) * TileColumns(TileType::kInt8);
   for (int o = 0; o < static_cast<int>(sums.size()); ++o) {

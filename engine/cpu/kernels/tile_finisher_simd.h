@@ -64,18 +64,25 @@ class Finisher {
 
   // The next two rows, or the last one.
   [[gnu::always_inline]] void FinishRows() {
+    __m512i sums[4];
+    for (int i = 0; i < 4; ++i) sums[i] = _mm512_load_si512(sums_ + 16 * i);
+    FinishRows(sums);
+    sums_ += 2 * kPanelOutputs;
+  }
+
+  // The same from registers.
+  [[gnu::always_inline]] void FinishRows(const __m512i (&sums)[4]) {
     const bool is_pair = rows_left_ > 1;
     Floats v[4];
     for (int i = 0; i < 4; ++i) {
-      const __m512i sums = _mm512_load_si512(sums_ + 16 * i);
       if constexpr (kType == TileType::kInt8) {
         const Floats row_scale = Splat(row_scale_[is_pair ? i / 2 : 0]);
-        v[i] = MulAdd(_mm512_cvtepi32_ps(sums), row_scale * scale_[i % 2], bias_[i % 2]);
+        v[i] = MulAdd(_mm512_cvtepi32_ps(sums[i]), row_scale * scale_[i % 2], bias_[i % 2]);
       } else if constexpr (kOutput == TileOutput::kAddedFloats) {
         const float* y = y_ + (is_pair ? i / 2 * stride_ : 0) + i % 2 * 16;
-        v[i] = _mm512_castsi512_ps(sums) + _mm512_maskz_loadu_ps(mask_[i % 2], y);
+        v[i] = _mm512_castsi512_ps(sums[i]) + _mm512_maskz_loadu_ps(mask_[i % 2], y);
       } else {
-        v[i] = _mm512_castsi512_ps(sums) + bias_[i % 2];
+        v[i] = _mm512_castsi512_ps(sums[i]) + bias_[i % 2];
       }
     }
     ActivateTile<kActivation>(v);
@@ -84,7 +91,6 @@ class Finisher {
     if constexpr (kType == TileType::kInt8) row_scale_ += 2;
     if constexpr (kIsFloats) y_ += 2 * stride_;
     if constexpr (kOutput == TileOutput::kHalves) y_half_ += 2 * stride_;
-    sums_ += 2 * kPanelOutputs;
     row_ += 2;
     rows_left_ -= 2;
   }
