@@ -9,7 +9,8 @@ from pathlib import Path
 
 from batch import Candidate, CandidateError
 from engine_process import Engine
-from environment import extensions, has_amx
+from amx import has_amx
+from environment import extensions
 from exports import ENGINE
 from peer_process import PeerProcess
 from peers import CTranslate2, OnnxRuntime, OpenVino, PyTorch

@@ -6,7 +6,8 @@ own, started on the same cores with as many threads; one runs, the others wait. 
 first: a peer that differs by more than rounding explains is left out and named, an engine that
 does ends its model. Then the candidates take turns, and medians over all turns count. Tokens a
 second are of useful tokens: most peers pad ragged batches to the longest sequence. At the end
-comes the headline (headline.py).
+comes the headline (headline.py). --without-amx makes a host with AMX one without, for everybody
+alike (amx.py).
 
 The packages of requirements.txt are installed into .venv-bench on the first run, models and their
 exported forms are kept below it. Results: build/bench/engine.md, .json and .svg.
@@ -22,7 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from environment import ROOT, enter_venv, has_amx, heading, pin
+from amx import has_amx, refuse_amx
+from environment import ROOT, enter_venv, heading, pin
 from shapes import CASES, DEFAULT_CASES, DEFAULT_SHAPES, HEADLINE_TARGETS, SHAPES, target, tolerance
 
 if TYPE_CHECKING:
@@ -147,6 +149,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turn", type=float, default=0.3, help="seconds of one turn")
     parser.add_argument("--no-headline", action="store_true")
+    parser.add_argument("--without-amx", action="store_true", help="nobody gets AMX tiles")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench/engine.json")
     args = parser.parse_args()
     if args.full:
@@ -161,6 +164,8 @@ def main() -> None:
     args = options()
     args.load_before = os.getloadavg()[0]
     enter_venv()
+    if args.without_amx:
+        refuse_amx()
     pin(args.threads)
 
     from batch import CandidateError

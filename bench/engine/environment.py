@@ -13,6 +13,8 @@ import venv
 from importlib.metadata import version
 from pathlib import Path
 
+from amx import has_amx
+
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-bench"
 MODELS = VENV / "models"
@@ -64,13 +66,10 @@ def _cpuinfo(key: str) -> str:
 
 
 def extensions() -> list[str]:
-    """Those of EXTENSIONS that the host has."""
+    """Those of EXTENSIONS that the host has and this process may use."""
     flags = _cpuinfo("flags").split()
-    return [name for name in EXTENSIONS if name in flags]
-
-
-def has_amx() -> bool:
-    return "amx_bf16" in extensions()
+    usable = EXTENSIONS if has_amx() else [name for name in EXTENSIONS if "amx" not in name]
+    return [name for name in usable if name in flags]
 
 
 def heading(threads: int, rounds: int, load_before: float) -> list[str]:
