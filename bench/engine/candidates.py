@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from amx import has_amx
 from batch import Candidate, CandidateError
 from engine_process import Engine
-from amx import has_amx
 from environment import extensions
 from exports import ENGINE
 from peer_process import PeerProcess
