@@ -77,11 +77,10 @@ struct Int8Weights {
   float input_scale = 0;          // of the codes of x; 0: each row gets its own
 };
 
-// Each row of x to codes, exact 32-bit sums, and these times both scales, in f32. By oneDNN where
-// it is exact, else by an own kernel. `kernels` outlives the step.
-absl::StatusOr<std::unique_ptr<LinearStep>> MakeInt8Step(ProductLibrary& library,
-                                                         const KernelSet& kernels,
-                                                         const Int8Weights& weights, int in);
+// Each row of x to codes, exact 32-bit sums, and these times both scales, in f32; for instruction
+// sets without tiles (tile_step.h). `kernels` outlives the step.
+std::unique_ptr<LinearStep> MakeInt8Step(const KernelSet& kernels, const Int8Weights& weights,
+                                         int in);
 
 // The outputs of several steps with the same input, side by side: for parts of a projection that
 // differ in format. Slower than one step by a copy.

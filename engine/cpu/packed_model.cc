@@ -245,7 +245,7 @@ class Packer {
                                 .scale = linear.scale,
                                 .bias = has_bias ? linear.bias : std::span<const float>(),
                                 .input_scale = linear.input_scale};
-      return MakeInt8Step(library_, kernels_, int8, linear.in);
+      return MakeInt8Step(kernels_, int8, linear.in);
     }
     return MakeFloatStep(
         library_,

@@ -273,8 +273,7 @@ bool Product::Run(int thread, const PackedMatrix& matrix, const void* x, int row
                                 arguments) == dnnl_success;
 }
 
-ProductLibrary::ProductLibrary(CpuIsa isa, bool has_exact_int8, int threads)
-    : isa_(isa), has_exact_int8_(has_exact_int8), threads_(threads) {}
+ProductLibrary::ProductLibrary(CpuIsa isa, int threads) : isa_(isa), threads_(threads) {}
 ProductLibrary::~ProductLibrary() = default;
 
 absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa isa, bool is_forced,
@@ -290,8 +289,7 @@ absl::StatusOr<std::unique_ptr<ProductLibrary>> ProductLibrary::Create(CpuIsa is
                      absl::Hex(static_cast<unsigned>(effective)), ", expected 0x",
                      absl::Hex(static_cast<unsigned>(wanted))));
   }
-  const bool has_exact_int8 = Includes(effective, dnnl::cpu_isa::avx512_core_vnni);
-  return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, has_exact_int8, threads));
+  return std::unique_ptr<ProductLibrary>(new ProductLibrary(isa, threads));
 }
 
 void Product::Create(int threads, bool prefers_matmul) {

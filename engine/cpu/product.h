@@ -19,7 +19,9 @@
 
 namespace tailor {
 
-// Of inputs and weights. Sums and outputs are f32; of kInt8 they are int32 and exact.
+// Of inputs and weights. Sums and outputs are f32; of kInt8 they are int32, and exact with VNNI or
+// AMX (below, oneDNN adds pairs of products in 16 bits, which saturate). The engine has own
+// products for all but kF32; product_bench holds them beside these.
 enum class ProductType { kF32, kBf16, kInt8 };
 
 struct ProductSpec {
@@ -117,19 +119,14 @@ class ProductLibrary {
                                                                 int threads);
   ~ProductLibrary();
 
-  // Whether kInt8 may be asked for. Below VNNI oneDNN adds pairs of products in 16 bits, which
-  // saturate: its sums are then wrong.
-  bool has_exact_int8() const { return has_exact_int8_; }
-
   // FailedPrecondition when oneDNN has only its reference implementation for the shape, unless the
   // ISA is portable. The pointer lives as long as the library.
   absl::StatusOr<const Product*> Get(const ProductSpec& spec);
 
  private:
-  ProductLibrary(CpuIsa isa, bool has_exact_int8, int threads);
+  ProductLibrary(CpuIsa isa, int threads);
 
   const CpuIsa isa_;
-  const bool has_exact_int8_;
   const int threads_;
   std::map<ProductSpec, std::unique_ptr<Product>> products_;
 };

@@ -123,6 +123,34 @@ void BenchOwn(benchmark::State& state, const Shape& shape, int rows, TileType ty
   Count(state, shape, rows, type);
 }
 
+// Some rows to codes, oneDNN's sums of them, and their scaling; few rows at a time, so that all of
+// it stays in the cache. Inputs and outputs of kShapes need no padding.
+void MultiplyCodes(const KernelSet& kernels, const Product& product, const PackedMatrix& matrix,
+                   const std::vector<float>& scale, const std::vector<float>& bias, Memory& memory,
+                   int row, int rows, int32_t* sums, std::byte* scratch) {
+  const int in = product.spec().in;
+  const int out = product.spec().out;
+  auto* codes = reinterpret_cast<int8_t*>(memory.x_tiles.data());
+  kernels.quantize_rows({.x = memory.in.From(row).f32,
+                         .x_stride = memory.in.width,
+                         .rows = rows,
+                         .columns = in,
+                         .fixed_scale = 0,
+                         .codes = codes,
+                         .codes_stride = static_cast<size_t>(in),
+                         .scales = memory.x_scales.data()});
+  TAILOR_CHECK(product.Run(0, matrix, codes, rows, sums, scratch));
+  kernels.scale_sums({.sums = sums,
+                      .sums_stride = static_cast<size_t>(out),
+                      .row_scale = memory.x_scales.data(),
+                      .column_scale = scale.data(),
+                      .bias = bias.data(),
+                      .rows = rows,
+                      .columns = out,
+                      .out = memory.out.From(row).f32,
+                      .out_stride = memory.out.width});
+}
+
 // Own kernels of AVX-512 around oneDNN's product; bf16 without the conversion of its inputs.
 void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
   const KernelSet& kernels = KernelsFor(CpuIsa::kAvx512Vnni);
@@ -139,9 +167,9 @@ void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType
         (*library)->Get({.out = shape.out, .in = shape.in, .type = ProductType::kBf16}).value();
     matrix = product->Pack(SomeWeights(shape), {}).value();
   } else if (type == TileType::kInt8) {
-    step = MakeInt8Step(**library, kernels,
-                        {.codes = codes.values, .scale = codes.scale, .bias = bias}, shape.in)
-               .value();
+    product =
+        (*library)->Get({.out = shape.out, .in = shape.in, .type = ProductType::kInt8}).value();
+    matrix = product->Pack(codes.values).value();
   } else {
     step = MakeFloatStep(**library, {.out = shape.out, .in = shape.in, .has_bias = true},
                          SomeWeights(shape), bias)
@@ -150,10 +178,18 @@ void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType
   AlignedBuffer<std::byte> scratch(product == nullptr ? step->scratch_bytes()
                                                       : product->scratch_bytes());
   const std::vector<float> zeros(shape.out);
+  AlignedBuffer<int32_t> sums(static_cast<size_t>(kMaxInt8Rows) * shape.out);
   for (auto _ : state) {
-    TAILOR_CHECK(product == nullptr ? step->Run(0, memory.in, rows, memory.out, scratch.data())
-                                    : product->Run(0, matrix, memory.x_tiles.data(), rows,
-                                                   memory.y.data(), scratch.data()));
+    if (type == TileType::kInt8) {
+      for (int row = 0; row < rows; row += kMaxInt8Rows) {
+        MultiplyCodes(kernels, *product, matrix, codes.scale, bias, memory, row,
+                      std::min(kMaxInt8Rows, rows - row), sums.data(), scratch.data());
+      }
+    } else {
+      TAILOR_CHECK(product == nullptr ? step->Run(0, memory.in, rows, memory.out, scratch.data())
+                                      : product->Run(0, matrix, memory.x_tiles.data(), rows,
+                                                     memory.y.data(), scratch.data()));
+    }
     if (!shape.activates) continue;
     kernels.bias_activation({.x = memory.y.data(),
                              .bias = zeros.data(),
