@@ -123,33 +123,43 @@ void BenchOwn(benchmark::State& state, const Shape& shape, int rows, TileType ty
   Count(state, shape, rows, type);
 }
 
-// Some rows to codes, oneDNN's sums of them, and their scaling; few rows at a time, so that all of
-// it stays in the cache. Inputs and outputs of kShapes need no padding.
-void MultiplyCodes(const KernelSet& kernels, const Product& product, const PackedMatrix& matrix,
-                   const std::vector<float>& scale, const std::vector<float>& bias, Memory& memory,
-                   int row, int rows, int32_t* sums, std::byte* scratch) {
-  const int in = product.spec().in;
-  const int out = product.spec().out;
-  auto* codes = reinterpret_cast<int8_t*>(memory.x_tiles.data());
-  kernels.quantize_rows({.x = memory.in.From(row).f32,
-                         .x_stride = memory.in.width,
-                         .rows = rows,
-                         .columns = in,
-                         .fixed_scale = 0,
-                         .codes = codes,
-                         .codes_stride = static_cast<size_t>(in),
-                         .scales = memory.x_scales.data()});
-  TAILOR_CHECK(product.Run(0, matrix, codes, rows, sums, scratch));
-  kernels.scale_sums({.sums = sums,
-                      .sums_stride = static_cast<size_t>(out),
-                      .row_scale = memory.x_scales.data(),
-                      .column_scale = scale.data(),
-                      .bias = bias.data(),
-                      .rows = rows,
-                      .columns = out,
-                      .out = memory.out.From(row).f32,
-                      .out_stride = memory.out.width});
-}
+// Rows to codes, oneDNN's sums of them, and their scaling; few rows at a time, so that all of it
+// stays in the cache. Inputs and outputs of kShapes need no padding.
+struct OneDnnCodes {
+  const KernelSet& kernels;
+  const Product* product;
+  const PackedMatrix& matrix;
+  const std::vector<float>& scale;
+  const std::vector<float>& bias;
+  AlignedBuffer<int32_t> sums;
+
+  void Run(Memory& memory, int all_rows, std::byte* scratch) {
+    const auto in = static_cast<size_t>(product->spec().in);
+    const auto out = static_cast<size_t>(product->spec().out);
+    auto* codes = reinterpret_cast<int8_t*>(memory.x_tiles.data());
+    for (int row = 0; row < all_rows; row += kMaxInt8Rows) {
+      const int rows = std::min(kMaxInt8Rows, all_rows - row);
+      kernels.quantize_rows({.x = memory.in.From(row).f32,
+                             .x_stride = memory.in.width,
+                             .rows = rows,
+                             .columns = product->spec().in,
+                             .fixed_scale = 0,
+                             .codes = codes,
+                             .codes_stride = in,
+                             .scales = memory.x_scales.data()});
+      TAILOR_CHECK(product->Run(0, matrix, codes, rows, sums.data(), scratch));
+      kernels.scale_sums({.sums = sums.data(),
+                          .sums_stride = out,
+                          .row_scale = memory.x_scales.data(),
+                          .column_scale = scale.data(),
+                          .bias = bias.data(),
+                          .rows = rows,
+                          .columns = product->spec().out,
+                          .out = memory.out.From(row).f32,
+                          .out_stride = memory.out.width});
+    }
+  }
+};
 
 // Own kernels of AVX-512 around oneDNN's product; bf16 without the conversion of its inputs.
 void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType type) {
@@ -178,13 +188,12 @@ void BenchOneDnn(benchmark::State& state, const Shape& shape, int rows, TileType
   AlignedBuffer<std::byte> scratch(product == nullptr ? step->scratch_bytes()
                                                       : product->scratch_bytes());
   const std::vector<float> zeros(shape.out);
-  AlignedBuffer<int32_t> sums(static_cast<size_t>(kMaxInt8Rows) * shape.out);
+  OneDnnCodes int8 = {
+      kernels,     product, matrix,
+      codes.scale, bias,    AlignedBuffer<int32_t>(static_cast<size_t>(kMaxInt8Rows) * shape.out)};
   for (auto _ : state) {
     if (type == TileType::kInt8) {
-      for (int row = 0; row < rows; row += kMaxInt8Rows) {
-        MultiplyCodes(kernels, *product, matrix, codes.scale, bias, memory, row,
-                      std::min(kMaxInt8Rows, rows - row), sums.data(), scratch.data());
-      }
+      int8.Run(memory, rows, scratch.data());
     } else {
       TAILOR_CHECK(product == nullptr ? step->Run(0, memory.in, rows, memory.out, scratch.data())
                                       : product->Run(0, matrix, memory.x_tiles.data(), rows,
