@@ -63,7 +63,8 @@ static void MultiplyBlock(const BlockPart& part, Finisher finisher) {
     return;
   }
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows && !finisher.IsDone(); r += 2) {
+  for (int r = 0; r < kRows; r += 2) {
+    if (finisher.IsDone()) break;
     const int second = r + 1 < kRows ? r + 1 : r;
     finisher.FinishRows({sums[r][0], sums[r][1], sums[second][0], sums[second][1]});
   }
