@@ -14,7 +14,8 @@
 
 namespace tailor {
 
-// The second pass of a cascade, [queue]. Rows of `scores` belong to the batch that runs them.
+// The second pass of a cascade, [queue]. Rows of `scores` belong to the batch that runs them, also
+// while another thread answers the request: that reads the rows of order[0 .. done) alone.
 struct Refinement {
   int variant = -1;                  // -1: none is planned
   std::vector<int32_t> order;        // rows, best first by the first pass
