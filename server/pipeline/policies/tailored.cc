@@ -15,8 +15,6 @@ constexpr double kUsableShare = 0.7;
 constexpr double kPriceFallSeconds = 0.02;
 constexpr double kExcessWeight = 1.0 / 32;
 constexpr double kMaxExcess = 2;
-// Of the time, what expected work may take. The queue corrects what this leaves or misses.
-constexpr double kUtilization = 1.0;
 
 constexpr double kProbeRatio = 1.25;
 constexpr Duration kProbeAge = std::chrono::milliseconds(500);
@@ -310,8 +308,7 @@ Selection TailoredPolicy::Select(const QueueSnapshot& queue, std::span<const Var
                             .tail = {.tokens = ladder_.Tokens(queue.tail.waiting),
                                      .left = ToSeconds(queue.tail.last_deadline - now)},
                             .tail_requests = static_cast<double>(queue.tail.requests),
-                            .speed = queue.num_workers / (queue.safety * excess_),
-                            .utilization = kUtilization});
+                            .speed = queue.num_workers / (queue.safety * excess_)});
   TimePrice price = FindPrice(search, now);
   scene.refusal_price = RefusalPrice(queue, queue_.items());
   price.first = std::max(price.first, scene.refusal_price);

@@ -67,7 +67,7 @@ int PriceSearch::Failure(const TimePrice& price, size_t from, bool any) const {
   size_t next_class = 0;
   const double class_price = std::min(price.first, price.rest);
   const int all_items = static_cast<int>(in_.items.size());
-  if (ClassSeconds(class_price) > in_.utilization * in_.speed) return all_items + 1;
+  if (ClassSeconds(class_price) > in_.speed) return all_items + 1;
   const auto expected = [&](double left) {
     for (; next_class < in_.classes.size() && in_.classes[next_class].budget < left; ++next_class) {
       const PricedClass& one = in_.classes[next_class];

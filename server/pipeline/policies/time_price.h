@@ -50,8 +50,7 @@ class PriceSearch {
     std::span<const PricedClass> classes;  // smallest budget first
     PricedItem tail;                       // all that waits behind; tokens 0: nothing
     double tail_requests = 0;
-    double speed = 1;        // workers / (safety * observed excess over the ladder's costs)
-    double utilization = 1;  // of the time, what expected work may take
+    double speed = 1;  // workers / (safety * observed excess over the ladder's costs)
   };
 
   explicit PriceSearch(const Input& input);
