@@ -16,6 +16,7 @@ BatchQueue::BatchQueue(const QueueOptions& options, Selector* selector, Recorder
       refinements_(options.limits, options.reply_margin),
       busy_until_(static_cast<size_t>(options.num_workers)),
       free_since_(busy_until_.size()),
+      holders_(busy_until_.size(), Holder::kNobody),
       safety_(recorder, options.safety) {}
 
 BatchStart BatchQueue::StartOf(size_t worker, TimePoint now) const {
@@ -80,19 +81,7 @@ absl::Status BatchQueue::Reserve(PendingRequest* pending, const WorkShape& estim
 absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest,
                               std::span<const VariantState> variants, TimePoint now,
                               const Judge& judge, PushedOut* pushed_out) {
-  absl::Status verdict;
-  {
-    const MutexLock lock(&mutex_);
-    verdict = PushLocked(pending, cheapest, variants, now, judge, pushed_out);
-  }
-  // Without the lock, or the woken worker would wait for it at once.
-  if (verdict.ok()) changed_.NotifyOne();
-  return verdict;
-}
-
-absl::Status BatchQueue::PushLocked(const PendingPtr& pending, int cheapest,
-                                    std::span<const VariantState> variants, TimePoint now,
-                                    const Judge& judge, PushedOut* pushed_out) {
+  const MutexLock lock(&mutex_);
   const Request& request = pending->request;
   --tokenizing_.requests;
   tokenizing_.tokens -= pending->reserved_tokens;
@@ -259,43 +248,6 @@ std::vector<PendingPtr> BatchQueue::Complete(int worker, const CutBatch& batch, 
   return ended;
 }
 
-bool BatchQueue::WaitForWork(const Clock& clock) {
-  const MutexLock lock(&mutex_);
-  while (!stopped_) {
-    if (items_.empty() && refinements_.empty()) {
-      if (!MayReview()) {
-        changed_.Wait(&mutex_);
-        continue;
-      }
-      const Duration left = review_at_ - clock.Now();
-      if (left <= Duration::zero()) break;
-      changed_.WaitFor(&mutex_, left);
-      continue;
-    }
-    if (items_.empty() || !idle_until_) break;
-    const Duration left = *idle_until_ - clock.Now();
-    if (left <= Duration::zero()) break;
-    changed_.WaitFor(&mutex_, left);
-  }
-  return !stopped_;
-}
-
-bool BatchQueue::WaitForDue(const Clock& clock) {
-  const MutexLock lock(&mutex_);
-  while (!stopped_) {
-    const std::optional<TimePoint> due = refinements_.NextDue();
-    due_wait_ = due.value_or(TimePoint::max());
-    if (!due) {
-      due_changed_.Wait(&mutex_);
-      continue;
-    }
-    const Duration left = *due - clock.Now();
-    if (left <= Duration::zero()) break;
-    due_changed_.WaitFor(&mutex_, left);
-  }
-  return !stopped_;
-}
-
 std::vector<PendingPtr> BatchQueue::TakeDue(TimePoint now) {
   std::vector<PendingPtr> due;
   const MutexLock lock(&mutex_);
@@ -305,12 +257,6 @@ std::vector<PendingPtr> BatchQueue::TakeDue(TimePoint now) {
     backstop_.OnEnded(pending->pushed, false, now);
   }
   return due;
-}
-
-std::optional<TimePoint> BatchQueue::IdleUntil() const {
-  const MutexLock lock(&mutex_);
-  if (items_.empty()) return MayReview() ? std::optional(review_at_) : std::nullopt;
-  return idle_until_;
 }
 
 std::vector<PendingPtr> BatchQueue::Stop() {

@@ -109,7 +109,11 @@ struct QueueOptions {
   const CascadeTable* cascade = nullptr;  // outlives the queue; null: no cascades
   LiveQuality* live_quality = nullptr;    // outlives the queue; null: no reviews
   bool has_backstop = true;
+  VariantSet one_thread;  // those whose batches the thread that calls the engine computes alone
 };
+
+// Who cuts for a worker and runs what was cut: one thread at a time.
+enum class Holder { kNobody, kWorker, kSubmitter };
 
 // Thread-safe. Never calls an AnswerCallback: whoever takes a request out of it answers it.
 class BatchQueue {
@@ -126,7 +130,7 @@ class BatchQueue {
   // Queues it unless `judge` refuses or it was cancelled meanwhile; the reservation ends either
   // way. After a refusal the request is the caller's to answer. When the load is in its way, less
   // important requests that have not begun make room if that suffices, of them the least important
-  // and the largest first.
+  // and the largest first. Wakes nobody: ClaimOrWake does.
   absl::Status Push(const PendingPtr& pending, int cheapest, std::span<const VariantState> variants,
                     TimePoint now, const Judge& judge, PushedOut* pushed_out);
 
@@ -144,8 +148,18 @@ class BatchQueue {
   std::vector<PendingPtr> Complete(int worker, const CutBatch& batch, bool ok, Duration engine_time,
                                    TimePoint now);
 
-  // Blocks until there is something to cut; false when the queue was stopped.
-  bool WaitForWork(const Clock& clock);
+  // Gives the worker up, blocks until there is something to cut, and holds it again; false when the
+  // queue was stopped. For the worker's own thread.
+  bool WaitForWork(int worker, const Clock& clock);
+  // After a Push. The caller holds the worker that is returned, may cut for it and run that batch,
+  // and ends with Release: when nothing but one request is there, an idle worker, and the batch is
+  // so short that waking the worker's thread would take as long. Absent otherwise; then that thread
+  // was woken. A submitter gets no second passes and no reviews.
+  std::optional<int> ClaimOrWake(std::span<const VariantState> variants, TimePoint now);
+  // Wakes the worker's thread when something came meanwhile.
+  void Release(int worker);
+  // Blocks until no submitter holds a worker.
+  void AwaitSubmitters();
   // Blocks until a request in its second pass has to be answered; false when the queue was stopped.
   // For one thread.
   bool WaitForDue(const Clock& clock);
@@ -168,12 +182,12 @@ class BatchQueue {
   // Of the usual time between two requests: how long a batch of a second pass may be.
   static constexpr double kSecondPassShare = LiveQuality::kGapShare;
   static constexpr double kGapWeight = 1.0 / 16;
+  // A batch up to this length may run on the thread that submitted its request: waking another
+  // takes as long.
+  static constexpr double kShortSeconds = 0.2e-3;
   // After a pause of this length a batch is a cold start.
   static constexpr Duration kColdPause = std::chrono::milliseconds(5);
 
-  absl::Status PushLocked(const PendingPtr& pending, int cheapest,
-                          std::span<const VariantState> variants, TimePoint now, const Judge& judge,
-                          PushedOut* pushed_out) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Room for `entry`, which `judge` refused with `verdict`; that again when there is none.
   absl::Status MakeRoom(const QueueEntry& entry, const absl::Status& verdict, TimePoint now,
                         const Judge& judge, PushedOut* pushed_out)
@@ -183,6 +197,10 @@ class BatchQueue {
   double SecondPassSeconds() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return kSecondPassShare * usual_gap_;
   }
+  // Who comes while a submitter runs a batch is not seen before its end: so never a long one, and
+  // not even a short one when many come. By the slowest variant that could still be in time.
+  bool MayRunHere(const QueueItem& item, std::span<const VariantState> variants,
+                  TimePoint now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // In the order in which they would go.
   std::vector<QueueItems::iterator> LessImportant(const QueueEntry& entry)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -253,6 +271,7 @@ class BatchQueue {
   QueueTotals tokenizing_ ABSL_GUARDED_BY(mutex_);
   std::vector<TimePoint> busy_until_ ABSL_GUARDED_BY(mutex_);
   std::vector<TimePoint> free_since_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Holder> holders_ ABSL_GUARDED_BY(mutex_);
   SafetyWindow safety_ ABSL_GUARDED_BY(mutex_);
   Backstop backstop_ ABSL_GUARDED_BY(mutex_);
   std::vector<VariantState> distrusted_ ABSL_GUARDED_BY(mutex_);  // while it acts; reused

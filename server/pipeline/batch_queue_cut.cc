@@ -88,6 +88,9 @@ std::span<const VariantState> BatchQueue::Distrust(std::span<const VariantState>
 CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> measured, TimePoint now) {
   CutBatch batch;
   const MutexLock lock(&mutex_);
+  const bool is_submitter = holders_[static_cast<size_t>(worker)] == Holder::kSubmitter;
+  // More came meanwhile: the worker's thread, which Release wakes, has them all.
+  if (is_submitter && items_.size() != 1) return batch;
   DropExpired(now, &batch.expired);
   const std::span<const VariantState> variants = Distrust(measured, now);
   safety_.Update();
@@ -108,8 +111,10 @@ CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> measured, Tim
          &batch);
   }
   idle_until_ = batch.selection.wait_until;
-  if (!refinements_.empty()) CutSecondPass(variants, now, &batch);
-  if (batch.selection.variant < 0) CutReview(variants, now, safety, &batch);
+  if (!is_submitter) {
+    if (!refinements_.empty()) CutSecondPass(variants, now, &batch);
+    if (batch.selection.variant < 0) CutReview(variants, now, safety, &batch);
+  }
   if (batch.selection.variant >= 0) {
     busy_until_[static_cast<size_t>(worker)] = now + FromSeconds(batch.selection.predicted_seconds);
   }

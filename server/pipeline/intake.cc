@@ -151,6 +151,7 @@ void Intake::EncodeAndPush(const PendingPtr& pending, TimePoint started) {
   }
   if (pushed.ok()) {
     parts_.recorder->RecordRequest(static_cast<int>(demand.work.rows), demand.work.tokens);
+    parts_.on_pushed(states, now);
   } else {
     Refuse(pending, pushed, PipelinePoint::kTokenized);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -31,6 +32,8 @@ struct IntakeParts {
   std::shared_ptr<BatchQueue> queue;
   VariantSet choosable;       // the selector's, without a pin
   int tokenizer_threads = 0;  // 0: whoever submits tokenises
+  // Called after every push.
+  std::function<void(std::span<const VariantState>, TimePoint now)> on_pushed;
   Recorder* recorder = nullptr;
   const Clock* clock = nullptr;
 };

@@ -66,6 +66,17 @@ bool HasBackstop(const RankerOptions& options) {
          (options.policy == "tailored" || options.policy.starts_with("fixed:"));
 }
 
+// What the thread that calls an engine computes alone. The other threads of an engine are kept
+// where a caller other than its worker's thread would be in their way.
+VariantSet OneThread(const std::vector<ServedVariant>& served,
+                     const std::vector<std::unique_ptr<Backend>>& backends) {
+  const bool all = std::all_of(backends.begin(), backends.end(),
+                               [](const auto& backend) { return backend->info().threads == 1; });
+  VariantSet set;
+  for (size_t i = 0; i < served.size(); ++i) set[i] = all || served[i].num_layers == 0;
+  return set;
+}
+
 struct PipelineInput {
   RankerOptions options;
   std::shared_ptr<const Tokenizer> tokenizer;
@@ -115,7 +126,8 @@ class Pipeline final : public SteppedRanker {
                          .num_outputs = NumOutputsOf(served_),
                          .cascade = CascadeOf(options_),
                          .live_quality = live_quality_.get(),
-                         .has_backstop = HasBackstop(options_)},
+                         .has_backstop = HasBackstop(options_),
+                         .one_thread = OneThread(served_, input.backends)},
             selector_.get(), recorder_)),
         has_threads_(input.has_threads),
         intake_({.limits = limits_,
@@ -126,6 +138,8 @@ class Pipeline final : public SteppedRanker {
                  .queue = queue_,
                  .choosable = selector_->Choosable(variants_.States(clock_->Now())),
                  .tokenizer_threads = has_threads_ ? options_.tokenizer_threads : 0,
+                 .on_pushed = [this](std::span<const VariantState> variants,
+                                     TimePoint now) { OnPushed(variants, now); },
                  .recorder = recorder_,
                  .clock = clock_}),
         parts_{.served = served_,
@@ -152,6 +166,7 @@ class Pipeline final : public SteppedRanker {
       pending->Finish(MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping"));
     }
     intake_.Join();
+    queue_->AwaitSubmitters();
     threads_.clear();
     deadline_thread_.Join();
   }
@@ -228,6 +243,15 @@ class Pipeline final : public SteppedRanker {
   }
 
  private:
+  // Whoever submits a short request to an idle server runs it, and answers it, itself.
+  void OnPushed(std::span<const VariantState> variants, TimePoint now) {
+    if (!has_threads_) return;
+    const std::optional<int> worker = queue_->ClaimOrWake(variants, now);
+    if (!worker) return;
+    workers_[static_cast<size_t>(*worker)]->RunOne();
+    queue_->Release(*worker);
+  }
+
   WarmUpOptions WarmUpOptionsOf() const {
     return {.limits = limits_, .vocab_size = static_cast<int>(tokenizer_->vocabulary().size())};
   }
@@ -236,17 +260,18 @@ class Pipeline final : public SteppedRanker {
   absl::Status WarmUpOnThreads() {
     for (size_t i = threads_.size(); i < workers_.size(); ++i) {
       Worker* worker = workers_[i].get();
-      threads_.emplace_back(absl::StrCat("worker-", i), [this, worker] {
-        worker->PinThread();
-        const absl::Status status = worker->WarmUp(WarmUpOptionsOf());
-        {
-          const MutexLock lock(&mutex_);
-          warm_up_status_.Update(status);
-          ++num_warm_;
-          warmed_.NotifyAll();
-        }
-        while (queue_->WaitForWork(*clock_)) worker->RunOne();
-      });
+      threads_.emplace_back(absl::StrCat("worker-", i),
+                            [this, worker, index = static_cast<int>(i)] {
+                              worker->PinThread();
+                              const absl::Status status = worker->WarmUp(WarmUpOptionsOf());
+                              {
+                                const MutexLock lock(&mutex_);
+                                warm_up_status_.Update(status);
+                                ++num_warm_;
+                                warmed_.NotifyAll();
+                              }
+                              while (queue_->WaitForWork(index, *clock_)) worker->RunOne();
+                            });
     }
     const MutexLock lock(&mutex_);
     while (num_warm_ < workers_.size()) warmed_.Wait(&mutex_);

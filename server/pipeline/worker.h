@@ -16,7 +16,7 @@
 
 namespace tailor {
 
-// Belongs to one thread.
+// One thread at a time: who holds it in the queue (BatchQueue::WaitForWork, ClaimOrWake).
 class Worker {
  public:
   Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,

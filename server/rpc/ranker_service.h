@@ -44,7 +44,7 @@ class RankerService {
   void Tokenize(const Exchange::Ptr& exchange);
 
   // Hands the request to the pipeline. `fill` makes the response of an answer; it runs on a thread
-  // of the pipeline.
+  // of the pipeline, or before this returns.
   template <typename Fill>
   void Submit(const Exchange::Ptr& exchange, int64_t latency_budget_us,
               absl::StatusOr<Request> request, Fill fill);
