@@ -42,7 +42,8 @@ std::vector<ConfigOption> MakeOptions() {
       {"device", U::kText, &C::device, "Backend that runs the model.", 0, 0, {"cpu", "reference"}},
       {"cpu-isa", U::kText, &C::cpu_isa,
        "Instruction set of the cpu backend: auto takes the best that the host has of amx, "
-       "avx512_vnni, avx2 and portable, a name forces one and fails where it is missing."},
+       "avx512_fp16, avx512_vnni, avx2 and portable, a name forces one and fails where it is "
+       "missing."},
       {"threads", U::kCount, &C::threads,
        "Threads of the engine. 0: the cores of the CPU quota and the affinity mask.", 0, 1024},
       {"pin-threads",

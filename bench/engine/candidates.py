@@ -22,7 +22,9 @@ REFERENCE = "ONNX Runtime fp32"  # whose scores the others' are compared with
 
 def formats() -> list[str]:
     """The engine's formats that this host runs fast."""
-    return ["f32", "bf16", "int8"] if has_amx() else ["f32", "int8"]
+    if has_amx():
+        return ["f32", "bf16", "int8"]
+    return ["f32", "f16", "int8"] if "avx512_fp16" in extensions() else ["f32", "int8"]
 
 
 def start_engines(shape: Shape, folder: Path, binary: Path, threads: int) -> dict[str, Engine]:
@@ -63,14 +65,15 @@ def _makers(folder: Path, threads: int) -> dict[str, list[tuple[str, Make]]]:
             ctranslate2("CTranslate2 int8", "int8"),
         ],
     }
-    if has_amx():
-        makers["bf16"] = [
+    half = next((name for name in formats() if name in ("bf16", "f16")), None)
+    if half:
+        makers[half] = [
             openvino("OpenVINO bf16", "model.onnx", "bf16"),
             torch("PyTorch bf16", "bfloat16", compiled=False),
             torch("PyTorch bf16 compiled", "bfloat16", compiled=True),
         ]
         if "amx_fp16" in extensions():  # without, it was no faster than OpenVINO's f32
-            makers["bf16"].insert(1, openvino("OpenVINO f16", "model.onnx", "f16"))
+            makers[half].insert(1, openvino("OpenVINO f16", "model.onnx", "f16"))
     return makers
 
 
@@ -79,7 +82,8 @@ def start_peers(
 ) -> dict[str, list[Candidate]]:
     """Peers by precision whose name has one of the words in `wanted`, and REFERENCE in any case.
 
-    One that does not start goes to `problems`.
+    No peer multiplies f16 numbers as such: those of f16 are all of floats. One that does not start
+    goes to `problems`.
     """
     peers: dict[str, list[Candidate]] = {}
     for precision, makers in _makers(folder, threads).items():
@@ -91,4 +95,6 @@ def start_peers(
                 peers[precision].append(PeerProcess(name, make))
             except CandidateError as error:
                 problems.append(str(error))
+    if "f16" in peers:
+        peers["f16"] += peers["f32"]
     return peers

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from shapes import Shape
 
 
+def everybody(engines: dict[str, Candidate], peers: dict[str, list[Candidate]]) -> list[Candidate]:
+    """Each once, though a peer may stand in the lists of several precisions."""
+    return list(dict.fromkeys([*engines.values(), *(p for group in peers.values() for p in group)]))
+
+
 def measure_batch(
     shape: Shape,
     batch: Batch,
@@ -57,8 +62,7 @@ def measure_batch(
             flush=True,
         )
         here[precision] = alike(peers[precision], expected, batch, limit, problems)
-    everyone = [*engines.values(), *(peer for group in here.values() for peer in group)]
-    seconds = interleave(everyone, batch, args.rounds, args.turn)
+    seconds = interleave(everybody(engines, here), batch, args.rounds, args.turn)
     rows = []
     for precision, engine in engines.items():
         if not here[precision]:
@@ -99,7 +103,7 @@ def measure(shape: Shape, args: argparse.Namespace, rows: list[Row], problems: l
             batch = engines["f32"].describe(spec)
             rows += measure_batch(shape, batch, dict(engines), peers, args, problems)
     finally:
-        for candidate in (*engines.values(), *(peer for group in peers.values() for peer in group)):
+        for candidate in everybody(dict(engines), peers):
             candidate.close()
 
 

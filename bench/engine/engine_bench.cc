@@ -155,7 +155,7 @@ int Main(int argc, char** argv) {
   app.add_option("--variant", options.variant, "id in the family that --model then is");
   app.add_option("--format", options.format, "f32, bf16, f16, int8; default: the model's own")
       ->check(CLI::IsMember(kFormats));
-  app.add_option("--isa", options.isa, "auto, amx, avx512_vnni, avx2 or portable");
+  app.add_option("--isa", options.isa, "auto, amx, avx512_fp16, avx512_vnni, avx2 or portable");
   app.add_option("--threads", options.threads)->check(CLI::PositiveNumber);
   app.add_option("--batch", options.batches, "1x128,16x128,rag32")->delimiter(',');
   app.add_option("--seconds", options.seconds, "measured time a batch");

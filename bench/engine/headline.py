@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batch import Batch, Candidate
+from batch import Batch, Candidate, CandidateError
 from engine_process import Engine
 from environment import FAMILY, MODELS
 from exports import export_onnx
@@ -109,13 +109,26 @@ def _teachers(folder: Path, threads: int) -> list[Candidate]:
     ]
 
 
+def _start(binary: Path, threads: int, variants: list[str]) -> dict[str, Engine]:
+    """Those that this host runs: bf16 needs AMX, for one."""
+    engines = {}
+    for name in variants:
+        try:
+            engines[name] = Engine(binary, FAMILY, threads, variant=name)
+        except CandidateError as error:
+            if name == TEACHER:
+                raise
+            print(f"headline: left out: {error}", flush=True)
+    return engines
+
+
 def measure_headline(
     binary: Path, threads: int, rounds: int, turn_s: float, target: float
 ) -> Headline:
     """Raises CandidateError when the teacher's scores differ from those of the engine's f32."""
     qualities = good_variants()
     teachers = _teachers(_export_teacher(), threads)
-    engines = {name: Engine(binary, FAMILY, threads, variant=name) for name in qualities}
+    engines = _start(binary, threads, list(qualities))
     everyone: list[Candidate] = [*teachers, *engines.values()]
     try:
         batch: Batch = engines[TEACHER].describe(BATCH)

@@ -25,7 +25,7 @@ struct Cut {
 
 struct BackendInfo {
   std::string device;  // "cpu", "reference"
-  std::string isa;     // what was chosen at start: "amx", "avx512_vnni", "avx2", "portable"
+  std::string isa;     // what was chosen at start, for example "amx" or "avx512_vnni"
   int threads = 1;
   // Where the threads are kept; empty when they are not. The thread that calls Run should pin
   // itself to the first: the backend cannot know it.

@@ -112,8 +112,7 @@ class ForwardPass {
   StepInput ContextInput(const LayerShape& layer) const {
     const PackedAttention& attention = model_.attention[layer.attention];
     const StepInput input = attention.output.step->input();
-    const bool gives_tiles =
-        attention.is_half && input.type == TileType::kBf16 && layer.head_dim % 16 == 0;
+    const bool gives_tiles = attention.is_half && IsHalf(input.type) && layer.head_dim % 16 == 0;
     return gives_tiles ? input : StepInput{};
   }
 
@@ -279,7 +278,7 @@ class CpuBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
 
   absl::StatusOr<LoadedCut> Load(const ModelPackage& package) override {
-    if (package.format == WeightFormat::kBf16 && !kernels_.has_float_tiles()) {
+    if (package.format == WeightFormat::kBf16 && !kernels_.Has(TileType::kBf16)) {
       return absl::FailedPreconditionError(
           absl::StrCat(package.id,
                        ": expected a CPU with AMX for bf16 products, which are slower than f32 "

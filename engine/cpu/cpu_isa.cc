@@ -15,13 +15,21 @@
 namespace tailor {
 namespace {
 
-constexpr std::array kLadder = {CpuIsa::kAmx, CpuIsa::kAvx512Vnni, CpuIsa::kAvx2,
-                                CpuIsa::kPortable};
+constexpr std::array kLadder = {CpuIsa::kAmx, CpuIsa::kAvx512Fp16, CpuIsa::kAvx512Vnni,
+                                CpuIsa::kAvx2, CpuIsa::kPortable};
 
 bool HostHasAvx512Vnni() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vnni");
+}
+
+bool HostHasAvx512Fp16() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 23 & 1U) != 0;
 }
 
 bool HostHasAmx() {
@@ -51,6 +59,8 @@ const char* CpuIsaName(CpuIsa isa) {
       return "avx2";
     case CpuIsa::kAvx512Vnni:
       return "avx512_vnni";
+    case CpuIsa::kAvx512Fp16:
+      return "avx512_fp16";
     case CpuIsa::kAmx:
       return "amx";
   }
@@ -66,6 +76,9 @@ bool HostHas(CpuIsa isa) {
              __builtin_cpu_supports("bmi2");
     case CpuIsa::kAvx512Vnni:
       return HostHas(CpuIsa::kAvx2) && HostHasAvx512Vnni();
+    case CpuIsa::kAvx512Fp16:
+      return HostHas(CpuIsa::kAvx512Vnni) && __builtin_cpu_supports("avx512vbmi2") &&
+             HostHasAvx512Fp16();
     case CpuIsa::kAmx:
       return HostHas(CpuIsa::kAvx512Vnni) && HostHasAmx();
   }

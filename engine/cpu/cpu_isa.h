@@ -8,8 +8,8 @@
 
 namespace tailor {
 
-// Ascending: a host that has one has all before it.
-enum class CpuIsa { kPortable, kAvx2, kAvx512Vnni, kAmx };
+// Ascending: a host that has one has all before it, but AMX may come without AVX512-FP16.
+enum class CpuIsa { kPortable, kAvx2, kAvx512Vnni, kAvx512Fp16, kAmx };
 
 const char* CpuIsaName(CpuIsa isa);
 

@@ -29,7 +29,7 @@ class EncoderSteps {
   // y = x * weight^T (+ bias, where the step adds it)
   void Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y);
 
-  // context = softmax(query * key^T) * value, all heads: in bf16 when the rows are, and then into
+  // context = softmax(query * key^T) * value, all heads: in halves when the rows are, and then into
   // the context's tiles where it has some. `keys` starts at the sequence's first key; its values
   // follow attention_dim further in each row.
   void Attention(const LayerShape& layer, const Rows& query, int num_queries, const Rows& keys,

@@ -7,6 +7,8 @@ const KernelSet& KernelsFor(CpuIsa isa) {
   switch (isa) {
     case CpuIsa::kAmx:
       return amx::kKernels;
+    case CpuIsa::kAvx512Fp16:
+      return avx512_fp16::kKernels;
     case CpuIsa::kAvx512Vnni:
       return avx512_vnni::kKernels;
     case CpuIsa::kAvx2:

@@ -34,7 +34,7 @@ class LinearStep {
   virtual StepInput input() const { return {}; }
   // Whether it adds its bias and applies its activation to the outputs.
   virtual bool activates() const { return false; }
-  // Whether it can write bf16 (Rows::half).
+  // Whether it can write halves (Rows::half).
   virtual bool gives_half() const { return false; }
   // What computes it, for example "brg:avx512_core"; empty when there is nothing to compute.
   virtual std::string implementation() const = 0;
@@ -43,7 +43,7 @@ class LinearStep {
 
   // x: [rows, in], y: [rows, out]; rows <= kMaxProductRows. May read and write ProductRows(rows)
   // rows (product.h). When y has tiles, the step fills them and leaves y.f32 arbitrary; only steps
-  // that activate are given such. When y is bf16, so are the outputs; only steps that give it are
+  // that activate are given such. When y has halves, so have the outputs; only steps that give them are
   // given such. `thread` is below the count given to the library. False when
   // oneDNN reports an error.
   virtual bool Run(int thread, const Rows& x, int rows, const Rows& y,

@@ -44,6 +44,7 @@ size_t TileValueBytes(TileType type) {
     case TileType::kNone:
       return 0;
     case TileType::kBf16:
+    case TileType::kF16:
       return 2;
     case TileType::kSplitBf16:
       return 4;
@@ -62,7 +63,8 @@ class Packer {
         kernels_(kernels),
         store_(store),
         model_(model),
-        has_codes_(CountInt8(package).int8 > 0) {}
+        has_codes_(CountInt8(package).int8 > 0),
+        float_type_(FloatType(package.format, kernels)) {}
 
   // is_inner, is_last: whether the block serves such layers (tied layers may be both).
   absl::StatusOr<PackedAttention> Pack(const AttentionWeights& weights, int head_dim, bool is_inner,
@@ -85,7 +87,10 @@ class Packer {
     packed.is_half =
         (!is_inner || packed.query_key_value.step->gives_half()) &&
         (!is_last || (packed.query.step->gives_half() && packed.key_value.step->gives_half()));
-    if (packed.is_half) Report("attention: own:amx_bf16");
+    if (packed.is_half) {
+      const bool is_bf16 = kernels_.half == TileType::kBf16;
+      Report(absl::StrCat("attention: own:", is_bf16 ? "amx_bf16" : "avx512_fp16"));
+    }
     packed.input = is_inner ? packed.query_key_value.step->input() : packed.key_value.step->input();
     TAILOR_ASSIGN_OR_RETURN(packed.output,
                             Pack("attention.output", {&weights.output}, Bias::kInKernel));
@@ -98,7 +103,7 @@ class Packer {
     const Part out = {&weights.out};
     PackedFfn packed;
     packed.norm = Unpack(weights.norm);
-    if (IsCodes(in) || IsCodes(out) || in.out() == 0 || kernels_.has_float_tiles()) {
+    if (IsCodes(in) || IsCodes(out) || in.out() == 0 || float_type_ != TileType::kNone) {
       // One panel: the codes of an inner row need its largest value, and integer sums are exact
       // only as a whole; own products do not need panels.
       PackedFfnPanel& panel = packed.panels.emplace_back();
@@ -118,7 +123,7 @@ class Packer {
   // The head is f32 in every format.
   absl::StatusOr<PackedLinear> PackPooler(const LinearWeights& weights) {
     PackedLinear packed;
-    if (kernels_.has_float_tiles() && !has_codes_) {
+    if (kernels_.Has(TileType::kSplitBf16) && !has_codes_) {
       const auto in = static_cast<int>(weights.weight.dim(1));
       std::vector<TileSegment> segments(1);
       segments[0] = {
@@ -142,15 +147,18 @@ class Packer {
     return Scaled(UnpackProduct(package_, *part.weights), part.factor);
   }
 
-  // What float products compute with where there are tiles; f32 otherwise.
-  TileType FloatType() const {
-    return package_.format == WeightFormat::kBf16 ? TileType::kBf16 : TileType::kSplitBf16;
+  // What float products compute with; kNone: oneDNN's f32.
+  static TileType FloatType(WeightFormat format, const KernelSet& kernels) {
+    if (format == WeightFormat::kBf16) return TileType::kBf16;
+    if (format == WeightFormat::kF16 && kernels.Has(TileType::kF16)) return TileType::kF16;
+    return kernels.Has(TileType::kSplitBf16) ? TileType::kSplitBf16 : TileType::kNone;
   }
 
-  // Beside codes, f32 is not split: its noise of 1e-6 would flip too many of them (numerics.md).
+  // Beside codes, f32 is not split nor f16 multiplied as such: the noise would flip too many of
+  // them (numerics.md).
   bool UsesTiles(const Part& part) const {
-    if (IsCodes(part)) return kernels_.has_tiles();
-    return kernels_.has_float_tiles() && (!has_codes_ || FloatType() != TileType::kSplitBf16);
+    if (IsCodes(part)) return kernels_.Has(TileType::kInt8);
+    return float_type_ != TileType::kNone && (!has_codes_ || float_type_ == TileType::kBf16);
   }
 
   // Panels of kFfnPanel inner neurons, by oneDNN in f32.
@@ -232,7 +240,7 @@ class Packer {
       segment.panels = std::make_shared<TilePanels>(PackCodes(linear.codes, linear.out, linear.in));
       segment.scale = std::move(linear.scale);
     } else {
-      segment.panels = store_.Panels(package_, weights.weight, FloatType(), part.factor, false);
+      segment.panels = store_.Panels(package_, weights.weight, float_type_, part.factor, false);
     }
     return segment;
   }
@@ -275,6 +283,7 @@ class Packer {
   WeightStore& store_;
   PackedModel& model_;
   const bool has_codes_;
+  const TileType float_type_;
 };
 
 KernelActivation ToKernel(HiddenActivation activation) {

@@ -27,7 +27,7 @@ struct PackedNorm {
 // 1/sqrt(head_dim) is folded into the query's weights and bias.
 struct PackedAttention {
   StepInput input;                // what its projections read of the hidden rows
-  bool is_half = false;           // whether its projections give bf16, which attention reads
+  bool is_half = false;           // whether its projections give halves, which attention reads
   PackedLinear query_key_value;   // of layers that compute every row
   PackedLinear query, key_value;  // of a last layer whose head reads first rows only
   PackedLinear output;

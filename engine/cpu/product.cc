@@ -41,6 +41,7 @@ dnnl::cpu_isa OneDnnIsa(CpuIsa isa) {
     case CpuIsa::kAvx2:
       return dnnl::cpu_isa::avx2;
     case CpuIsa::kAvx512Vnni:
+    case CpuIsa::kAvx512Fp16:
       return dnnl::cpu_isa::avx512_core_vnni;
     case CpuIsa::kAmx:
       return dnnl::cpu_isa::avx512_core_amx;

@@ -2,8 +2,9 @@
 // Every product of the benchmark models with what follows it (bias; GELU and the next product's
 // input), on one thread: own/FORMAT/outputs/inputs/rows, and onednn/... where oneDNN multiplies and
 // own kernels do the rest. "share" is that of the peak of int8 products (of the tiles, or of VNNI),
-// measured in the same run with products of registers only; of bf16's peak for bf16 and f32. The
-// first argument names the instruction set, which also limits oneDNN; it may be left out.
+// measured in the same run with products of registers only; for the others half of it, the peak of
+// bf16 tiles, or of f16 vectors. The first argument names the instruction set, which also limits
+// oneDNN; it may be left out.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -232,9 +233,9 @@ void Register(const char* format, TileType type) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   const auto isa = tailor::ChooseCpuIsa(argc > 1 ? argv[1] : "auto");
-  if (!isa.ok() || !tailor::KernelsFor(*isa).has_tiles()) {
+  if (!isa.ok() || !tailor::KernelsFor(*isa).Has(tailor::TileType::kInt8)) {
     std::printf(
-        "expected amx or avx512_vnni on a host that has it, got %s; cpu_kernels_bench "
+        "expected amx, avx512_fp16 or avx512_vnni on a host that has it, got %s; cpu_kernels_bench "
         "measures the others\n",
         isa.ok() ? tailor::CpuIsaName(*isa) : isa.status().ToString().c_str());
     return 0;
@@ -244,7 +245,10 @@ int main(int argc, char** argv) {
   std::printf("peak of one core, int8, %s: %.3f TOP/s\n", tailor::CpuIsaName(*isa),
               tailor::peak_ops * 1e-12);
   tailor::Register("int8", tailor::TileType::kInt8);
-  if (tailor::KernelsFor(*isa).has_float_tiles()) {
+  if (tailor::KernelsFor(*isa).Has(tailor::TileType::kF16)) {
+    tailor::Register("f16", tailor::TileType::kF16);
+  }
+  if (tailor::KernelsFor(*isa).Has(tailor::TileType::kSplitBf16)) {
     tailor::Register("bf16", tailor::TileType::kBf16);
     tailor::Register("f32", tailor::TileType::kSplitBf16);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A view of rows of activations: f32 or bf16 and, where the next product reads tiles, the same in
+// A view of rows of activations: f32 or halves (kernels/kernel_set.h) and, where the next product reads tiles, the same in
 // tiles.
 #pragma once
 
@@ -22,7 +22,7 @@ struct Rows {
   float* f32 = nullptr;
   size_t width = 0;
   TileRows tiles = {};       // kNone: none
-  uint16_t* half = nullptr;  // not null: the rows are bf16, and f32 is not to be read or written
+  uint16_t* half = nullptr;  // not null: the rows are halves, and f32 is not to be read or written
 
   Rows From(size_t row) const {
     Rows rows = *this;

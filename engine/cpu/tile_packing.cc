@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/tensor/tensor_view.h"
 
 namespace tailor {
 namespace {
@@ -30,10 +31,12 @@ size_t Position(TileType type, int in, int o, int i) {
   const int columns = TileColumns(type);
   const int bytes = kTileRowBytes / columns;                   // of one input
   const size_t at = static_cast<size_t>(i) % columns * bytes;  // in a row of activations
+  const int in_panel = o % kPanelOutputs;
+  const size_t tile = type == TileType::kF16 ? in_panel % 2 : in_panel / 16;
+  const size_t column = type == TileType::kF16 ? in_panel / 2 : in_panel % 16;
   return static_cast<size_t>(o / kPanelOutputs) * TilePanelBytes(type, in) +
-         static_cast<size_t>(i / columns) * 2 * TileParts(type) * kTileBytes +
-         static_cast<size_t>(o % kPanelOutputs / 16) * kTileBytes + at / 4 * kTileRowBytes +
-         static_cast<size_t>(o % 16) * 4 + at % 4;
+         static_cast<size_t>(i / columns) * 2 * TileParts(type) * kTileBytes + tile * kTileBytes +
+         at / 4 * kTileRowBytes + column * 4 + at % 4;
 }
 
 size_t PackedBytes(TileType type, int out, int in) {
@@ -48,6 +51,11 @@ TilePanels PackFloats(TileType type, std::span<const float> weight, int out, int
     for (int i = 0; i < in; ++i) {
       const float value = weight[static_cast<size_t>(o) * in + i];
       const size_t position = Position(type, in, o, i);
+      if (type == TileType::kF16) {
+        const uint16_t bits = F16Bits(value);
+        std::memcpy(packed.data() + position, &bits, sizeof(bits));
+        continue;
+      }
       const Bf16 high = RoundToBf16(value);
       std::memcpy(packed.data() + position, &high.bits, sizeof(high.bits));
       if (type != TileType::kSplitBf16) continue;

@@ -23,7 +23,7 @@ struct TilePanels {
   size_t panel_bytes() const { return TilePanelBytes(type, in); }
 };
 
-// weight: [out, in] row-major; type: kBf16 or kSplitBf16, rounded to nearest, ties to even.
+// weight: [out, in] row-major; type: kBf16, kSplitBf16 or kF16, rounded to nearest, ties to even.
 TilePanels PackFloats(TileType type, std::span<const float> weight, int out, int in);
 
 // codes: [out, in] row-major.

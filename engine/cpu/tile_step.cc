@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps on tiles: int8, bf16, and f32 as split bf16.
+// Steps on tiles: int8, bf16, f16, and f32 as split bf16.
 #include "engine/cpu/tile_step.h"
 
 #include <algorithm>
@@ -59,15 +59,17 @@ class TileStep final : public LinearStep {
   StepInput input() const override { return input_; }
   bool activates() const override { return activation_.has_value(); }
   bool gives_half() const override {
-    return kernels_.has_float_tiles() && input_.type != TileType::kSplitBf16 && !activates();
+    return kernels_.half != TileType::kNone && input_.type != TileType::kSplitBf16 && !activates();
   }
   std::string implementation() const override {
     switch (input_.type) {
       case TileType::kInt8:
         return absl::StrCat("int8 ", input_.input_scale > 0 ? "static" : "dynamic",
-                            kernels_.has_float_tiles() ? " own:amx_int8" : " own:avx512_vnni");
+                            kernels_.Has(TileType::kBf16) ? " own:amx_int8" : " own:avx512_vnni");
       case TileType::kBf16:
         return "own:amx_bf16";
+      case TileType::kF16:
+        return "own:avx512_fp16";
       default:
         return "own:amx_bf16x3";
     }
@@ -168,7 +170,7 @@ size_t SegmentBytes(const TileSegment& segment) {
 std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, int in, float input_scale,
                                          std::vector<TileSegment> segments,
                                          std::optional<KernelActivation> activation) {
-  TAILOR_CHECK(kernels.has_tiles() && !segments.empty());
+  TAILOR_CHECK(kernels.Has(TileType::kInt8) && !segments.empty());
   TAILOR_CHECK(segments.size() == 1 || !activation);
   const TileType type = segments.front().panels->type;
   for (const TileSegment& segment : segments) {

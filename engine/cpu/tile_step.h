@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linear steps on AMX tiles, or of codes with VNNI. Their input is best given in tiles
+// Linear steps on AMX tiles, or by vectors of codes and of f16. Their input is best given in tiles
 // (LinearStep::input); from f32 they make the tiles themselves. An output is the same whatever
 // other rows the call has.
 #pragma once
@@ -31,7 +31,7 @@ std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, int in, float
                                          std::vector<TileSegment> segments,
                                          std::optional<KernelActivation> activation);
 
-// The same of a matrix of its own. type: kBf16, or kSplitBf16 for products as exact as f32
+// The same of a matrix of its own. type: kBf16, kF16, or kSplitBf16 for products as exact as f32
 // (docs/numerics.md). weight: [out, in].
 std::unique_ptr<LinearStep> MakeTileStep(const KernelSet& kernels, TileType type,
                                          std::span<const float> weight, int out, int in,

@@ -116,4 +116,18 @@ float RoundToF16(float value) {
   return std::bit_cast<float>(sign | (rounded & 0xFFFFE000U));
 }
 
+uint16_t F16Bits(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(RoundToF16(value));
+  const uint32_t magnitude = bits & 0x7FFFFFFFU;
+  uint32_t half = 0x7E00U;
+  if (magnitude < 0x38800000U) {  // a multiple of the smallest f16
+    half = static_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p24F);
+  } else if (magnitude < 0x7F800000U) {  // from a bias of the exponent of 127 to one of 15
+    half = (magnitude - (112U << 23)) >> 13;
+  } else if (magnitude == 0x7F800000U) {
+    half = 0x7C00U;
+  }
+  return static_cast<uint16_t>((bits >> 16 & 0x8000U) | half);
+}
+
 }  // namespace tailor

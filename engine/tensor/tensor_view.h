@@ -42,4 +42,7 @@ std::vector<float> ToF32(const TensorView& view);
 // The nearest f16, ties to even; infinity above its range.
 float RoundToF16(float value);
 
+// Its bits; of a NaN those of a quiet one.
+uint16_t F16Bits(float value);
+
 }  // namespace tailor

@@ -83,9 +83,12 @@ TEST(RoundToF16Test, IsTheNearestF16) {
       const uint16_t half = testing::F16FromF32(value);
       const std::string bytes(reinterpret_cast<const char*>(&half), sizeof(half));
       ASSERT_EQ(RoundToF16(value), ToF32(ViewOf(bytes, DType::kF16, 1))[0]) << value;
+      ASSERT_EQ(F16Bits(value), half) << value;
     }
   }
   EXPECT_TRUE(std::isnan(RoundToF16(std::nanf(""))));
+  EXPECT_EQ(F16Bits(std::numeric_limits<float>::infinity()), 0x7C00);
+  EXPECT_EQ(F16Bits(std::nanf("")), 0x7E00);
 }
 
 TEST(ConvertToF32Test, EmptyViewGivesNothing) { EXPECT_TRUE(ToF32(TensorView{}).empty()); }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// context = softmax(Q * K^T) * V for every head of one sequence, and any range of its queries, on
-// AMX tiles. The factor 1/sqrt(head_dim) is already in Q. Q, K, V and the weights e^(score -
-// largest) are bf16; scores, the sum of the weights before they are rounded, and the sums of values
-// are f32. A query's context is the same whatever other queries the call has.
-// Tolerance: docs/numerics.md, "attention in bf16".
+// context = softmax(Q * K^T) * V for every head of one sequence, and any range of its queries, in
+// halves: bf16 on AMX tiles, f16 with AVX512-FP16. The factor 1/sqrt(head_dim) is already in Q. Q,
+// K, V and the weights e^(score - largest) are halves; scores, the sum of the weights before they
+// are rounded, and the sums of values are f32 (of f16 in chunks, half_block_fp16.h). A query's
+// context is the same whatever other queries the call has.
+// Tolerance: docs/numerics.md, "attention in halves".
 #pragma once
 
 #include <cstddef>
@@ -14,9 +15,9 @@
 namespace tailor {
 
 struct HalfAttentionArgs {
-  const uint16_t* query;  // bf16: [num_queries, num_heads * head_dim], rows query_stride apart
-  const uint16_t* key;    // bf16: [num_keys, num_heads * head_dim], rows key_value_stride apart
-  const uint16_t* value;  // bf16: [num_keys, num_heads * head_dim], rows key_value_stride apart
+  const uint16_t* query;  // halves: [num_queries, num_heads * head_dim], rows query_stride apart
+  const uint16_t* key;    // halves: [num_keys, num_heads * head_dim], rows key_value_stride apart
+  const uint16_t* value;  // halves: [num_keys, num_heads * head_dim], rows key_value_stride apart
   size_t query_stride;
   size_t key_value_stride;
   int num_queries;
@@ -25,7 +26,7 @@ struct HalfAttentionArgs {
   int head_dim;
   std::byte* scratch;  // HalfAttentionScratch(num_keys, head_dim) bytes, 64-byte aligned
   float* context;      // [num_queries, num_heads * head_dim]
-  TileRows tiles;      // kBf16, when head_dim is a multiple of 16: written instead of context
+  TileRows tiles;      // of halves, when head_dim is a multiple of 16: written instead of context
 };
 
 using HalfAttentionFn = void (*)(const HalfAttentionArgs& args) noexcept;
@@ -36,11 +37,11 @@ struct HalfAttentionLayout {
   [[gnu::always_inline]] constexpr HalfAttentionLayout(int num_keys, int head_dim)
       : key_steps((num_keys + 31) / 32),
         dim_steps((head_dim + 31) / 32),
-        dim_tiles((head_dim + 15) / 16) {}
+        dim_tiles(2 * dim_steps) {}
 
   int key_steps;  // tiles of 32 keys in a row of weights
   int dim_steps;  // tiles of 32 dimensions in a row of queries
-  int dim_tiles;  // tiles of 16 dimensions in a row of sums
+  int dim_tiles;  // tiles of 16 dimensions in a row of sums, an even count
 
   // A row of scores, in values; the odd cache line keeps rows out of each other's sets.
   [[gnu::always_inline]] constexpr size_t score_stride() const {

@@ -192,7 +192,7 @@ TEST_P(Int8Kernels, ScaleSums) {
 
 INSTANTIATE_TEST_SUITE_P(Isa, Int8Kernels,
                          ::testing::Values(CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512Vnni,
-                                           CpuIsa::kAmx),
+                                           CpuIsa::kAvx512Fp16, CpuIsa::kAmx),
                          [](const auto& test) { return std::string(CpuIsaName(test.param)); });
 
 }  // namespace

@@ -23,14 +23,29 @@ struct KernelSet {
   QuantizeRowsFn quantize_rows;
   MultiplyCodesFn multiply_codes;
   ScaleSumsFn scale_sums;
-  // With AMX or VNNI; null without, and then no kernel writes tiles. With VNNI only of codes.
+  // With AMX or VNNI; null without, and then no kernel writes tiles.
   StoreTilesFn store_tiles;
   TileProductFn tile_product;
-  int code_offset;                 // what tiles of codes hold more than the codes: 0, or 128
-  HalfAttentionFn half_attention;  // with AMX, else null
+  int code_offset;  // what tiles of codes hold more than the codes: 0, or 128
+  // What half rows and half tiles hold: kBf16 with AMX, kF16 with AVX512-FP16, else kNone.
+  TileType half;
+  HalfAttentionFn half_attention;  // null without halves
 
-  bool has_tiles() const { return tile_product != nullptr; }
-  bool has_float_tiles() const { return half_attention != nullptr; }
+  // Whether there are tiles of this type.
+  bool Has(TileType type) const {
+    switch (type) {
+      case TileType::kNone:
+        return true;
+      case TileType::kInt8:
+        return tile_product != nullptr;
+      case TileType::kBf16:
+      case TileType::kSplitBf16:
+        return half == TileType::kBf16;
+      case TileType::kF16:
+        return half == TileType::kF16;
+    }
+    return false;
+  }
 };
 
 // Calling a function of a set that the host lacks is an illegal instruction: kernel_table.h
@@ -42,6 +57,9 @@ namespace avx2 {
 extern const KernelSet kKernels;
 }
 namespace avx512_vnni {
+extern const KernelSet kKernels;
+}
+namespace avx512_fp16 {
 extern const KernelSet kKernels;
 }
 namespace amx {

@@ -11,7 +11,10 @@
 #include "engine/cpu/kernels/half_attention_amx.h"
 #include "engine/cpu/kernels/tile_product_amx.h"
 #elif defined(__AVX512VNNI__)
-#include "engine/cpu/kernels/tile_product_vnni.h"
+#include "engine/cpu/kernels/tile_product_vectors.h"
+#endif
+#if defined(__AVX512FP16__)
+#include "engine/cpu/kernels/half_attention_fp16.h"
 #endif
 
 namespace tailor::TAILOR_ISA {
@@ -28,12 +31,14 @@ const KernelSet kKernels = {.embed_layer_norm = EmbedLayerNorm,
                             .store_tiles = StoreTiles,
                             .tile_product = TileProduct,
                             .code_offset = kCodeOffset,
+                            .half = kHalf,
 #else
                             .store_tiles = nullptr,
                             .tile_product = nullptr,
                             .code_offset = 0,
+                            .half = TileType::kNone,
 #endif
-#if defined(__AMX_TILE__)
+#if defined(__AMX_TILE__) || defined(__AVX512FP16__)
                             .half_attention = HalfAttention};
 #else
                             .half_attention = nullptr};

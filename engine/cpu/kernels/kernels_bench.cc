@@ -47,7 +47,7 @@ void BenchHalfAttention(benchmark::State& state, const KernelSet& kernels) {
   const size_t width = static_cast<size_t>(heads) * head_dim;
   AlignedBuffer<uint16_t> projected(3 * width * tokens);
   for (size_t i = 0; i < projected.size(); ++i) {
-    projected[i] = static_cast<uint16_t>(0x3E00 + i * 2654435761U % 256);  // 0.125 to 0.5
+    projected[i] = static_cast<uint16_t>(0x3E00 + i * 2654435761U % 256);  // 0.125 to 0.5 of bf16
   }
   AlignedBuffer<float> context(width * tokens);
   AlignedBuffer<std::byte> scratch(HalfAttentionScratch(tokens, head_dim));
@@ -201,7 +201,7 @@ void Register(CpuIsa isa) {
       ->Args({128, 32})
       ->Args({128, 64})
       ->Args({512, 64});
-  if (kernels.has_float_tiles()) {
+  if (kernels.half_attention != nullptr) {
     add("half_attention", BenchHalfAttention)
         ->Args({64, 32})
         ->Args({128, 32})
@@ -221,7 +221,8 @@ void Register(CpuIsa isa) {
 
 int main(int argc, char** argv) {
   using tailor::CpuIsa;
-  for (const CpuIsa isa : {CpuIsa::kAmx, CpuIsa::kAvx512Vnni, CpuIsa::kAvx2, CpuIsa::kPortable}) {
+  for (const CpuIsa isa :
+       {CpuIsa::kAmx, CpuIsa::kAvx512Fp16, CpuIsa::kAvx512Vnni, CpuIsa::kAvx2, CpuIsa::kPortable}) {
     if (tailor::HostHas(isa)) tailor::Register(isa);
   }
   benchmark::Initialize(&argc, argv);

@@ -287,7 +287,7 @@ TEST_P(Kernels, AttentionOfExtremeScores) {
 
 INSTANTIATE_TEST_SUITE_P(Isa, Kernels,
                          ::testing::Values(CpuIsa::kPortable, CpuIsa::kAvx2, CpuIsa::kAvx512Vnni,
-                                           CpuIsa::kAmx),
+                                           CpuIsa::kAvx512Fp16, CpuIsa::kAmx),
                          [](const auto& test) { return std::string(CpuIsaName(test.param)); });
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For the instruction sets with tiles: all have AVX-512, those with tiles of floats also its bf16
+// For the instruction sets with tiles: all have AVX-512, those with tiles of bf16 also its
 // conversions.
 #pragma once
 
@@ -9,12 +9,38 @@
 
 namespace tailor::TAILOR_ISA {
 
+// What half rows and tiles of the instruction set hold.
 #if defined(__AVX512BF16__)
 
-TAILOR_INLINE __m256i ToBf16(Floats v) { return (__m256i)_mm512_cvtneps_pbh(v); }
-TAILOR_INLINE Floats FromBf16(__m256i v) {
+constexpr TileType kHalf = TileType::kBf16;
+
+TAILOR_INLINE __m256i ToHalves(Floats v) { return (__m256i)_mm512_cvtneps_pbh(v); }
+TAILOR_INLINE __m512i ToHalves(Floats first, Floats second) {
+  return (__m512i)_mm512_cvtne2ps_pbh(second, first);
+}
+TAILOR_INLINE Floats FromHalves(__m256i v) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
+
+#elif defined(__AVX512FP16__)
+
+constexpr TileType kHalf = TileType::kF16;
+
+TAILOR_INLINE __m256i ToHalves(Floats v) {
+  return _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+TAILOR_INLINE __m512i ToHalves(Floats first, Floats second) {
+  return _mm512_inserti64x4(_mm512_castsi256_si512(ToHalves(first)), ToHalves(second), 1);
+}
+TAILOR_INLINE Floats FromHalves(__m256i v) { return _mm512_cvtph_ps(v); }
+
+#else
+
+constexpr TileType kHalf = TileType::kNone;
+
+#endif
+
+#if defined(__AVX512BF16__) || defined(__AVX512FP16__)
 
 // 16 columns of one row, from `column`, a multiple of 16. `row` is that of TileRows::Row.
 template <TileType kType>
@@ -22,15 +48,15 @@ TAILOR_INLINE void StoreTileColumns(std::byte* row, int column, Floats v) {
   constexpr int kColumns = TileColumns(kType);
   std::byte* at = row + static_cast<size_t>(column / kColumns) * kTileBytes * TileParts(kType) +
                   column % kColumns * sizeof(uint16_t);
-  const __m256i high = ToBf16(v);
+  const __m256i high = ToHalves(v);
   _mm256_store_si256(reinterpret_cast<__m256i*>(at), high);
   if constexpr (kType == TileType::kSplitBf16) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(at + kTileBytes), ToBf16(v - FromBf16(high)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(at + kTileBytes), ToHalves(v - FromHalves(high)));
   }
 }
 
 template <TileType kType>
-TAILOR_INLINE void StoreBf16Row(const float* x, const TileRows& tiles, std::byte* row) {
+TAILOR_INLINE void StoreHalfRow(const float* x, const TileRows& tiles, std::byte* row) {
   const int padded = TileSteps(kType, tiles.columns) * TileColumns(kType);
   int i = 0;
   for (; i + kWidth <= tiles.columns; i += kWidth) StoreTileColumns<kType>(row, i, Load(x + i));
@@ -42,8 +68,8 @@ TAILOR_INLINE void StoreBf16Row(const float* x, const TileRows& tiles, std::byte
 }
 
 TAILOR_INLINE void StoreFloatRow(const float* x, const TileRows& tiles, std::byte* row) {
-  if (tiles.type == TileType::kBf16) return StoreBf16Row<TileType::kBf16>(x, tiles, row);
-  StoreBf16Row<TileType::kSplitBf16>(x, tiles, row);
+  if (tiles.type == kHalf) return StoreHalfRow<kHalf>(x, tiles, row);
+  if constexpr (kHalf == TileType::kBf16) StoreHalfRow<TileType::kSplitBf16>(x, tiles, row);
 }
 
 #else
@@ -125,6 +151,7 @@ TAILOR_INLINE void StoreTileRow(const float* x, const TileRows& tiles, int r) {
       return;
     case TileType::kBf16:
     case TileType::kSplitBf16:
+    case TileType::kF16:
       return StoreFloatRow(x, tiles, tiles.Row(r));
     case TileType::kInt8:
       return StoreCodeRow(x, tiles, tiles.Row(r), tiles.scales + tiles.first_row + r);

@@ -23,7 +23,7 @@ TAILOR_INLINE void ActivateTile(Floats (&v)[kVectors]) {
   }
 }
 
-// f32, f32 added to what is there, tiles of the type of the product, or bf16.
+// f32, f32 added to what is there, tiles of the type of the product, or halves (kHalf).
 enum class TileOutput { kFloats, kAddedFloats, kTiles, kHalves };
 
 constexpr TileOutput OutputOf(TileType type, TileActivation activation) {
@@ -105,7 +105,7 @@ class Finisher {
       _mm512_mask_storeu_ps(row, mask_[0], first);
       _mm512_mask_storeu_ps(row + 16, mask_[1], second);
     }
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__AVX512FP16__)
     if constexpr (kOutput == TileOutput::kTiles) {
       std::byte* row = tiles_.Row(row_ + i);
       StoreTileColumns<kType>(row, column_, _mm512_maskz_mov_ps(mask_[0], first));
@@ -113,7 +113,7 @@ class Finisher {
     } else if constexpr (kOutput == TileOutput::kHalves) {
       const __mmask32 mask = mask_[0] | __mmask32{mask_[1]} << 16;
       _mm512_mask_storeu_epi16(y_half_ + static_cast<size_t>(i) * stride_, mask,
-                               (__m512i)_mm512_cvtne2ps_pbh(second, first));
+                               ToHalves(first, second));
     }
 #endif
   }

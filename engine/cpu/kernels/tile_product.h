@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = activation(x * weight^T + bias), on AMX tiles or with VNNI, for activations and weights laid
+// y = activation(x * weight^T + bias), on AMX tiles or by vectors, for activations and weights laid
 // out as tile_layout.h says. An output is the same whatever other rows the call has.
 //   kInt8: int32 sums, exact; float(sum) * (row_scale * column_scale) + bias, in f32
+//   kF16: sums in f16 of 64 products each at most, these in f32
 //   kBf16, kSplitBf16: sums in f32, in the order of the columns; subnormal numbers count as 0
 // Tolerance: docs/numerics.md, "tile products".
 #pragma once
@@ -35,8 +36,8 @@ struct TileProductArgs {
   KernelActivation activation;  // a gelu or relu; not read otherwise
   float* y;                     // [rows, out], rows y_stride apart; null with the following
   size_t y_stride;
-  uint16_t* y_half;  // the same rounded to bf16, when nothing activates: written instead of y
-  TileRows y_tiles;  // of kBf16 and kSplitBf16 that activate: written instead of y
+  uint16_t* y_half;  // the same in halves (kernel_set.h), when nothing activates: instead of y
+  TileRows y_tiles;  // of floats that activate: their type, written instead of y
 };
 
 using TileProductFn = void (*)(const TileProductArgs& args) noexcept;

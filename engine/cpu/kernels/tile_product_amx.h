@@ -202,6 +202,7 @@ static void TileProduct(const TileProductArgs& a) noexcept {
   ConfigureTiles();
   switch (a.x.type) {
     case TileType::kNone:
+    case TileType::kF16:
       break;
     case TileType::kBf16:
       TileProductOf<TileType::kBf16>(a);

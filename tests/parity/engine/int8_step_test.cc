@@ -38,7 +38,8 @@ class Int8Step : public ::testing::Test {
 
   std::unique_ptr<LinearStep> Make(const Int8Weights& weights, int in) {
     const KernelSet& kernels = KernelsFor(isa_);
-    if (kernels.has_tiles()) return MakeTileStep(kernels, weights, in, {.bias = weights.bias});
+    if (kernels.Has(TileType::kInt8))
+      return MakeTileStep(kernels, weights, in, {.bias = weights.bias});
     return MakeInt8Step(kernels, weights, in);
   }
 
@@ -117,9 +118,9 @@ TEST_F(Int8Step, SaysHowItComputes) {
   const auto fixed = Make({.codes = codes, .scale = scale, .bias = {}, .input_scale = 2}, 64);
   EXPECT_EQ(dynamic->implementation().rfind("int8 dynamic ", 0), 0U) << dynamic->implementation();
   EXPECT_EQ(fixed->implementation().rfind("int8 static ", 0), 0U) << fixed->implementation();
-  const char* own = isa_ == CpuIsa::kAmx          ? "own:amx_int8"
-                    : isa_ == CpuIsa::kAvx512Vnni ? "own:avx512_vnni"
-                                                  : "own:widened to 16 bits";
+  const char* own = isa_ == CpuIsa::kAmx                    ? "own:amx_int8"
+                    : KernelsFor(isa_).Has(TileType::kInt8) ? "own:avx512_vnni"
+                                                            : "own:widened to 16 bits";
   EXPECT_NE(fixed->implementation().find(own), std::string::npos) << fixed->implementation();
 }
 

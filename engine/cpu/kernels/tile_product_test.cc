@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tiles and their products against plain loops. Tolerances: docs/numerics.md.
+// Products of tiles against plain loops. Tolerances: docs/numerics.md.
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
-#include <limits>
+#include <cstdio>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,177 +12,22 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
-#include "base/aligned_buffer.h"
 #include "engine/cpu/cpu_isa.h"
 #include "engine/cpu/kernel_table.h"
+#include "engine/cpu/kernels/f16_sum_emulation.h"
 #include "engine/cpu/kernels/kernel_test_values.h"
+#include "engine/cpu/kernels/tile_test_values.h"
 #include "engine/cpu/tile_packing.h"
 
 namespace tailor {
 namespace {
 
-float RoundToBf16(float value) {
-  auto bits = std::bit_cast<uint32_t>(value);
-  bits = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
-  return std::bit_cast<float>(bits);
-}
-
-float FromBf16(const std::byte* at) {
-  uint16_t bits = 0;
-  std::memcpy(&bits, at, sizeof(bits));
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-
-// Tiles for some rows of one kind, and the values that they hold.
-class Tiles {
- public:
-  Tiles(const KernelSet& kernels, TileType type, int rows, int columns, int first_row = 0,
-        float fixed_scale = 0)
-      : kernels_(kernels),
-        memory_(TileBlockBytes(type, columns) * ((first_row + rows + kTileRows - 1) / kTileRows)),
-        scales_(first_row + rows),
-        tiles_{.data = memory_.data(),
-               .type = type,
-               .columns = columns,
-               .first_row = first_row,
-               .scales = scales_.data(),
-               .fixed_scale = fixed_scale} {}
-
-  const TileRows& tiles() const { return tiles_; }
-  float scale(int r) const { return scales_[tiles_.first_row + r]; }
-  // Bytes of column c, of the high part or of what lies in the tile behind it.
-  const std::byte* At(int r, int c, int part = 0) const {
-    const int columns = TileColumns(tiles_.type);
-    return tiles_.Row(r) + (c / columns * TileParts(tiles_.type) + part) * kTileBytes +
-           c % columns * (kTileRowBytes / columns);
-  }
-  int Code(int r, int c) const {
-    return static_cast<int8_t>(static_cast<int>(*At(r, c)) - kernels_.code_offset);
-  }
-  void Store(const std::vector<float>& x, int rows) const {
-    kernels_.store_tiles({.x = x.data(),
-                          .x_stride = static_cast<size_t>(tiles_.columns),
-                          .rows = rows,
-                          .tiles = tiles_});
-  }
-  // The value that a product reads.
-  double Value(int r, int c) const {
-    switch (tiles_.type) {
-      case TileType::kInt8:
-        return Code(r, c);
-      case TileType::kSplitBf16:
-        return static_cast<double>(FromBf16(At(r, c))) + FromBf16(At(r, c, 1));
-      default:
-        return FromBf16(At(r, c));
-    }
-  }
-
- private:
-  const KernelSet& kernels_;
-  AlignedBuffer<std::byte> memory_;
-  AlignedBuffer<float> scales_;
-  TileRows tiles_;
-};
-
-TEST(TileKernels, StoreBf16) {
-  if (!HostHas(CpuIsa::kAmx)) GTEST_SKIP() << "this host lacks amx";
-  for (const int columns : {1, 16, 26, 32, 60, 64, 100, 384}) {
-    const std::vector<float> x = Random(20 * static_cast<size_t>(columns), 1, 3);
-    for (const TileType type : {TileType::kBf16, TileType::kSplitBf16}) {
-      const Tiles tiles(KernelsFor(CpuIsa::kAmx), type, 20, columns, 3);
-      tiles.Store(x, 20);
-      for (int r = 0; r < 20; ++r) {
-        for (int c = 0; c < TileSteps(type, columns) * TileColumns(type); ++c) {
-          const float value = c < columns ? x[r * columns + c] : 0.0F;
-          const float high = RoundToBf16(value);
-          ASSERT_EQ(FromBf16(tiles.At(r, c)), high) << r << ", " << c;
-          if (type == TileType::kBf16) continue;
-          ASSERT_EQ(FromBf16(tiles.At(r, c, 1)), RoundToBf16(value - high)) << r << ", " << c;
-        }
-      }
-    }
-  }
-}
-
-class TileCodes : public ::testing::TestWithParam<CpuIsa> {
- protected:
-  void SetUp() override {
-    if (!HostHas(GetParam())) GTEST_SKIP() << "this host lacks " << CpuIsaName(GetParam());
-  }
-};
-
-// The codes and scales of plain rows: kernels of another instruction set, themselves tested against
-// integers, and divisions instead of the corrected estimate.
-void ExpectCodesOfRows(CpuIsa isa, const std::vector<float>& x, int rows, int columns,
-                       float fixed_scale) {
-  const Tiles tiles(KernelsFor(isa), TileType::kInt8, rows, columns, 5, fixed_scale);
-  tiles.Store(x, rows);
-  const size_t stride = (static_cast<size_t>(columns) + kCodePadding - 1) / 64 * 64;
-  std::vector<int8_t> codes(rows * stride);
-  std::vector<float> scales(rows);
-  KernelsFor(CpuIsa::kPortable)
-      .quantize_rows({.x = x.data(),
-                      .x_stride = static_cast<size_t>(columns),
-                      .rows = rows,
-                      .columns = columns,
-                      .fixed_scale = fixed_scale,
-                      .codes = codes.data(),
-                      .codes_stride = stride,
-                      .scales = scales.data()});
-  for (int r = 0; r < rows; ++r) {
-    ASSERT_EQ(std::bit_cast<uint32_t>(tiles.scale(r)), std::bit_cast<uint32_t>(scales[r])) << r;
-    if (std::isnan(scales[r])) continue;
-    for (size_t c = 0; c < stride; ++c) {
-      ASSERT_EQ(tiles.Code(r, static_cast<int>(c)), codes[r * stride + c]) << r << ", " << c;
-    }
-  }
-}
-
-TEST_P(TileCodes, StoreCodes) {
-  for (const int columns : {1, 16, 26, 60, 64, 100, 384}) {
-    for (const float fixed_scale : {0.0F, 0.02F, 1e-30F}) {
-      ExpectCodesOfRows(GetParam(), Random(20 * static_cast<size_t>(columns), 1, 3), 20, columns,
-                        fixed_scale);
-    }
-  }
-}
-
-TEST_P(TileCodes, StoreCodesOfSpecialRows) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const float largest : {0.0F, 1e-45F, 1e-40F, 1e-37F, 1e-14F, 1e19F, 1e21F, 3e38F, kInfinity,
-                              std::numeric_limits<float>::quiet_NaN()}) {
-    for (const float fixed_scale : {0.0F, 1.0F, 1e-20F}) {
-      ExpectCodesOfRows(GetParam(), {largest, -largest / 2, 1.0F, -3e-39F, largest / 3}, 1, 5,
-                        fixed_scale);
-    }
-  }
-}
-
-// Quotients that lie on and beside the middle between two codes, where a wrong last bit of the
-// quotient is a wrong code.
-TEST_P(TileCodes, StoreCodesOfTies) {
-  std::mt19937 random(3);
-  for (int round = 0; round < 2000; ++round) {
-    std::vector<float> x(256);
-    x[0] = static_cast<float>(random() % 1000 + 1) * 0.37F;
-    const float scale = x[0] / 127.0F;
-    for (size_t i = 1; i < x.size(); ++i) {
-      const float tie = (static_cast<float>(random() % 127) + 0.5F) * scale;
-      const float end = random() % 2 == 0 ? 0.0F : 1e9F;
-      x[i] = tie;
-      for (auto n = random() % 3; n > 0; --n) x[i] = std::nextafter(x[i], end);
-      if (std::abs(x[i]) > x[0]) x[i] = x[0];
-    }
-    ExpectCodesOfRows(GetParam(), x, 1, 256, 0);
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(Isa, TileCodes, ::testing::Values(CpuIsa::kAmx, CpuIsa::kAvx512Vnni),
-                         [](const auto& test) { return std::string(CpuIsaName(test.param)); });
-
 struct Case {
   int rows, out, in;
 };
+
+// Columns that a product in f16 does for all rows before the next ones.
+constexpr int kF16PartColumns = 512;
 
 // What a product must give, in double, and how far a sum in f32 may be from it.
 struct Expected {
@@ -238,8 +82,9 @@ class TileProduct : public ::testing::TestWithParam<Kind> {
       w.first_sums = FirstSums(w.packed, out, in, kernels().code_offset);
     } else {
       w.packed = PackFloats(type, w.floats, out, in);
-      if (type == TileType::kBf16) {
-        for (float& value : w.floats) value = RoundToBf16(value);
+      for (float& value : w.floats) {
+        if (type == TileType::kBf16) value = RoundToBf16(value);
+        if (type == TileType::kF16) value = RoundToF16(value);
       }
     }
     return w;
@@ -274,13 +119,24 @@ class TileProduct : public ::testing::TestWithParam<Kind> {
       for (int o = 0; o < c.out; ++o) {
         double sum = 0;
         double size = 0;
+        std::vector<double> values(c.in);
         for (int i = 0; i < c.in; ++i) {
-          const double value = type == TileType::kSplitBf16 ? exact[r * c.in + i] : x.Value(r, i);
-          const double term = value * w.floats[o * c.in + i];
+          values[i] = type == TileType::kSplitBf16 ? exact[r * c.in + i] : x.Value(r, i);
+          const double term = values[i] * w.floats[o * c.in + i];
           sum += term;
           size += std::abs(term);
         }
-        if (type == TileType::kInt8) {
+        if (type == TileType::kF16) {
+          const std::span<const float> row = std::span(w.floats).subspan(o * c.in, c.in);
+          const F16Sum emulated =
+              SumOfProducts(values, std::vector<double>(row.begin(), row.end()));
+          // More columns are done in parts, whose chunks begin anew: other sums, but no more of
+          // them. Six deviations of what their roundings, each at most 2^-11, add up to.
+          const double chunks =
+              c.in <= kF16PartColumns ? 0 : 6 * 0x1p-11 * std::sqrt(emulated.squares / 3);
+          expected.values.push_back(emulated.sum + w.bias[o]);
+          expected.bounds.push_back(chunks + (size + std::abs(sum + w.bias[o])) * kEpsilon);
+        } else if (type == TileType::kInt8) {
           const double scaled = sum * x.scale(r) * w.scale[o];
           expected.values.push_back(scaled + w.bias[o]);
           expected.bounds.push_back(kEpsilon *
@@ -356,6 +212,7 @@ TEST_P(TileProduct, Activates) {
                          1e-6 * std::max(1.0, std::abs(input) / 2) +
                          4 * kEpsilon * std::abs(result);
           if (GetParam().type == TileType::kBf16) bound += 0x1p-8 * std::abs(result);
+          if (GetParam().type == TileType::kF16) bound += 0x1p-11 * std::abs(result);
           if (GetParam().type == TileType::kSplitBf16) bound += 0x1p-16 * std::abs(result);
           const double actual = gives_tiles ? y_tiles.Value(r, o) : y[r * (c.out + 1) + o];
           ASSERT_NEAR(actual, result, bound) << r << ", " << o;
@@ -376,11 +233,11 @@ TEST_P(TileFloatProduct, AddsRangesOfColumns) {
   tiles.Store(x, c.rows);
   std::vector<float> y(static_cast<size_t>(c.rows) * (c.out + 1), kGuard);
   TileProductArgs args = Args(tiles, w, c.rows, c.out, y.data());
-  args.columns = 64;
+  args.columns = 128;  // a chunk of f16 sums
   kernels().tile_product(args);
   args.adds = true;
-  args.first_column = 64;
-  args.columns = c.in - 64;
+  args.first_column = 128;
+  args.columns = c.in - 128;
   kernels().tile_product(args);
   const Expected expected = Expect(tiles, x, w, c);
   for (int r = 0; r < c.rows; ++r) {
@@ -484,12 +341,17 @@ std::string KindName(const ::testing::TestParamInfo<Kind>& test) {
   const TileType type = test.param.type;
   return absl::StrCat(CpuIsaName(test.param.isa), "_",
                       type == TileType::kInt8   ? "int8"
+                      : type == TileType::kF16  ? "f16"
                       : type == TileType::kBf16 ? "bf16"
                                                 : "bf16x3");
 }
 
-constexpr Kind kFloats[] = {{CpuIsa::kAmx, TileType::kBf16}, {CpuIsa::kAmx, TileType::kSplitBf16}};
-constexpr Kind kCodes[] = {{CpuIsa::kAmx, TileType::kInt8}, {CpuIsa::kAvx512Vnni, TileType::kInt8}};
+constexpr Kind kFloats[] = {{CpuIsa::kAmx, TileType::kBf16},
+                            {CpuIsa::kAmx, TileType::kSplitBf16},
+                            {CpuIsa::kAvx512Fp16, TileType::kF16}};
+constexpr Kind kCodes[] = {{CpuIsa::kAmx, TileType::kInt8},
+                           {CpuIsa::kAvx512Fp16, TileType::kInt8},
+                           {CpuIsa::kAvx512Vnni, TileType::kInt8}};
 
 INSTANTIATE_TEST_SUITE_P(Floats, TileProduct, ::testing::ValuesIn(kFloats), KindName);
 INSTANTIATE_TEST_SUITE_P(Codes, TileProduct, ::testing::ValuesIn(kCodes), KindName);
