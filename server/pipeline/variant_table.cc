@@ -88,9 +88,10 @@ std::vector<VariantState> VariantTable::States(TimePoint now) {
   const MutexLock lock(&mutex_);
   window_.Update(now);
   if (now - qualities_read_ >= kQualityPeriod) UpdateQualities(now);
+  const double shared = window_.Shared(now);
   for (size_t i = 0; i < rows_.size(); ++i) {
     TryAgain(static_cast<int>(i), now);
-    rows_[i].state.cost.ratio = window_.Ratio(static_cast<int>(i), now);
+    rows_[i].state.cost.ratio = window_.Ratio(static_cast<int>(i), shared, now);
     states.push_back(rows_[i].state);
   }
   return states;

@@ -343,21 +343,25 @@ void Recorder::RecordBatch(const BatchObservation& batch) {
   // that have deadlines.
   if (batch.is_review) return;
   Observe(Metric::kPredictionRatio, {v}, batch.engine_seconds / batch.predicted_seconds);
-  RecordPredictionError(batch.start, batch.engine_seconds, batch.predicted_seconds);
   // Both or none, or they would describe different batches.
   const bool usable = std::isfinite(batch.engine_seconds) && std::isfinite(batch.modeled_seconds) &&
                       batch.engine_seconds >= 0 && batch.modeled_seconds > 0 &&
                       batch.predicted_seconds > 0;
-  if (!usable) return;
-  Count(Metric::kCostObserved, {v},
-        std::min(batch.engine_seconds, kOutlierFactor * batch.predicted_seconds));
-  Count(Metric::kCostModeled, {v}, batch.modeled_seconds);
+  if (usable) {
+    Count(Metric::kCostObserved, {v},
+          std::min(batch.engine_seconds, kOutlierFactor * batch.predicted_seconds));
+    Count(Metric::kCostModeled, {v}, batch.modeled_seconds);
+  }
+  RecordPredictionError(batch.start, batch.engine_seconds, batch.predicted_seconds);
 }
 
 void Recorder::RecordPredictionError(BatchStart start, double engine_seconds,
                                      double predicted_seconds) {
-  if (predicted_seconds < kLeastErrorSeconds) return;
-  Observe(Metric::kPredictionError, {static_cast<int>(start)}, engine_seconds / predicted_seconds);
+  if (!(predicted_seconds < kLeastErrorSeconds)) {
+    Observe(Metric::kPredictionError, {static_cast<int>(start)},
+            engine_seconds / predicted_seconds);
+  }
+  MoveVersion();
 }
 
 void Recorder::RecordReview(const ReviewObservation& review) {

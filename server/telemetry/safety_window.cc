@@ -32,6 +32,9 @@ SafetyWindow::SafetyWindow(const Recorder* recorder, double least)
 }
 
 void SafetyWindow::Update() {
+  const uint64_t version = recorder_->batches_version();
+  if (version == version_) return;
+  version_ = version;
   for (size_t start = 0; start < tracks_.size(); ++start) {
     Track& track = tracks_[start];
     std::fill(counts_.begin(), counts_.end(), 0.0);

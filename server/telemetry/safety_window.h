@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "server/telemetry/recorder.h"
@@ -39,6 +40,7 @@ class SafetyWindow {
   const Recorder* const recorder_;
   const double least_;
   std::vector<double> counts_;  // scratch
+  uint64_t version_ = 0;        // the recorder's, at the last Update
   std::array<Track, std::size(kBatchStarts)> tracks_;
 };
 

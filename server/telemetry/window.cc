@@ -18,6 +18,7 @@ constexpr double kFitError = 1.25;
 
 // What is left of a ratio that was last seen then.
 double Forget(double ratio, double towards, TimePoint seen, TimePoint now) {
+  if (ratio == towards) return ratio;
   const double age = std::max(0.0, ToSeconds(now - seen));
   const double constant = towards > ratio ? kShareSeconds : kForgetSeconds;
   return towards + (ratio - towards) * std::exp(-age / constant);
@@ -29,13 +30,17 @@ CostWindow::CostWindow(const Recorder* recorder)
     : recorder_(recorder), tracks_(static_cast<size_t>(recorder->num_variants())) {}
 
 void CostWindow::Update(TimePoint now) {
+  const uint64_t version = recorder_->batches_version();
+  if (version == version_) return;
+  version_ = version;
+  const double shared = Shared(now);
   CostTotals all;
   for (size_t variant = 0; variant < tracks_.size(); ++variant) {
     const CostTotals totals = recorder_->Totals(static_cast<int>(variant));
     all.batches += totals.batches;
     all.observed_seconds += totals.observed_seconds;
     all.modeled_seconds += totals.modeled_seconds;
-    Observe(totals, Ratio(static_cast<int>(variant), now), now, &tracks_[variant]);
+    Observe(totals, Ratio(static_cast<int>(variant), shared, now), now, &tracks_[variant]);
   }
   Observe(all, Forget(host_.ratio, 1, host_.seen, now), now, &host_);
 }
@@ -65,9 +70,9 @@ double CostWindow::Shared(TimePoint now) const {
   return host > 1 ? std::max(1.0, host / kFitError) : std::min(1.0, host * kFitError);
 }
 
-double CostWindow::Ratio(int variant, TimePoint now) const {
+double CostWindow::Ratio(int variant, double shared, TimePoint now) const {
   const Track& track = tracks_[static_cast<size_t>(variant)];
-  return Forget(track.ratio, Shared(now), track.seen, now);
+  return Forget(track.ratio, shared, track.seen, now);
 }
 
 }  // namespace tailor

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "base/clock.h"
@@ -24,7 +25,11 @@ class CostWindow {
   // comes to share what slows all of them, a core that another process took for instance; and
   // without any news that returns to 1, because a variant that is not chosen for being slow would
   // never be seen to have recovered.
-  double Ratio(int variant, TimePoint now) const;
+  double Ratio(int variant, TimePoint now) const { return Ratio(variant, Shared(now), now); }
+  // The same for who asks for many: `shared` is Shared(now).
+  double Ratio(int variant, double shared, TimePoint now) const;
+  // What all variants share: the part of the host's ratio that is more than an error of one fit.
+  double Shared(TimePoint now) const;
 
  private:
   static constexpr size_t kBatches = 8;
@@ -38,12 +43,11 @@ class CostWindow {
   };
 
   static void Observe(const CostTotals& totals, double current, TimePoint now, Track* track);
-  // What all variants share: the part of the host's ratio that is more than an error of one fit.
-  double Shared(TimePoint now) const;
 
   const Recorder* const recorder_;
   std::vector<Track> tracks_;
-  Track host_;  // of the sums over all variants
+  Track host_;            // of the sums over all variants
+  uint64_t version_ = 0;  // the recorder's, at the last Update
 };
 
 }  // namespace tailor
