@@ -4,13 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <mutex>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "google/protobuf/message.h"
 #include "google/protobuf/stubs/logging.h"
-#include "grpc/health/v1/health.pb.h"
 #include "grpc/support/log.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -22,15 +19,13 @@
 #include "grpcpp/server_builder.h"
 
 #include "base/log.h"
-#include "base/mutex.h"
 #include "server/rpc/admin_service.h"
 #include "server/rpc/call_queue.h"
+#include "server/rpc/health_service.h"
 #include "server/rpc/ranker_service.h"
 
 namespace tailor {
 namespace {
-
-constexpr char kHealthService[] = "tailor.v1.Ranker";
 
 // gRPC refuses a message above its own limit with a bare RESOURCE_EXHAUSTED, and only once it has
 // the whole of it in memory. So it has none: ours gives the reason (TOO_LARGE), and what bounds the
@@ -87,43 +82,30 @@ void ApplyLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder)
   builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
 }
 
-// Passes the state on to gRPC's health service. Health keeps its observers, so this outlives the
-// server and lets go of the service before that dies.
-struct ServingFlag {
-  void Set(bool serving) {
-    const MutexLock lock(&mutex);
-    if (service == nullptr) return;
-    service->SetServingStatus("", serving);
-    service->SetServingStatus(kHealthService, serving);
-  }
-  void Detach() {
-    const MutexLock lock(&mutex);
-    service = nullptr;
-  }
-
-  Mutex mutex;
-  grpc::HealthCheckServiceInterface* service = nullptr;
-};
-
 class AsyncGrpcServer final : public GrpcServer {
  public:
   AsyncGrpcServer(const GrpcServerParts& parts, const RequestLimits& limits)
       : ranker_service_(parts.ranker, parts.recorder, parts.clock, limits),
         admin_service_(parts.ranker, parts.facts, parts.health, parts.recorder, parts.clock,
                        limits),
+        health_service_(parts.health),
         methods_(ranker_service_.Methods()) {
     for (UnaryCall::Method& method : admin_service_.Methods()) {
       methods_.push_back(std::move(method));
     }
+    for (UnaryCall::Method& method : health_service_.Methods()) {
+      methods_.push_back(std::move(method));
+    }
   }
 
-  absl::Status Start(const GrpcServerOptions& options, Health* health) {
+  absl::Status Start(const GrpcServerOptions& options) {
     grpc::ServerBuilder builder;
     ApplyLimits(options, &builder);
     if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
     builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(ranker_service_.service());
     builder.RegisterService(admin_service_.service());
+    builder.RegisterService(health_service_.service());
     for (int i = 0; i < options.pollers; ++i) {
       queues_.push_back(std::make_unique<CallQueue>(builder.AddCompletionQueue()));
     }
@@ -133,14 +115,11 @@ class AsyncGrpcServer final : public GrpcServer {
       return absl::UnavailableError(absl::StrCat("listen: cannot bind ", options.listen,
                                                  ": it is in use or no local address"));
     }
-    // gRPC's own service starts as serving; nothing can have asked it yet.
-    const std::shared_ptr<ServingFlag> flag = serving_;
-    flag->service = server_->GetHealthCheckService();
-    health->Observe([flag](HealthState state) { flag->Set(state == HealthState::kReady); });
     for (size_t i = 0; i < queues_.size(); ++i) {
       for (const UnaryCall::Method& method : methods_) {
         for (int n = 0; n < method.posted; ++n) UnaryCall::Post(&method, queues_[i].get());
       }
+      health_service_.PostWatches(queues_[i].get());
       queues_[i]->StartPoller(absl::StrCat("rpc-poll-", i));
     }
     return absl::OkStatus();
@@ -149,7 +128,7 @@ class AsyncGrpcServer final : public GrpcServer {
   int port() const override { return port_; }
 
   void Shutdown(Duration grace) override {
-    serving_->Detach();
+    health_service_.EndWatches();
     server_->Shutdown(std::chrono::system_clock::now() +
                       std::chrono::duration_cast<std::chrono::microseconds>(grace));
     for (auto& queue : queues_) queue->Shut();
@@ -158,10 +137,10 @@ class AsyncGrpcServer final : public GrpcServer {
  private:
   RankerService ranker_service_;
   AdminService admin_service_;
+  HealthService health_service_;
   std::vector<UnaryCall::Method> methods_;
   std::vector<std::unique_ptr<CallQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
-  const std::shared_ptr<ServingFlag> serving_ = std::make_shared<ServingFlag>();
   int port_ = 0;
 };
 
@@ -170,12 +149,10 @@ class AsyncGrpcServer final : public GrpcServer {
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
                                                               const GrpcServerParts& parts) {
   RouteLibraryLogs();
-  grpc::EnableDefaultHealthCheckService(true);
-  // Reflection describes what is linked in, and nothing else here names these messages.
-  google::protobuf::LinkMessageReflection<grpc::health::v1::HealthCheckRequest>();
+  grpc::EnableDefaultHealthCheckService(false);  // ours is better; see health_service.h
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::make_unique<AsyncGrpcServer>(parts, options.limits);
-  const absl::Status started = server->Start(options, parts.health);
+  const absl::Status started = server->Start(options);
   if (!started.ok()) return started;
   return server;
 }

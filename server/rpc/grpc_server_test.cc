@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
@@ -305,6 +306,74 @@ TEST_F(GrpcServerTest, TwoServersNeverShareAPort) {
       options, {.ranker = &ranker_, .health = health_.get(), .facts = &facts_, .clock = &clock_});
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("in use"));
+}
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+HealthCheckRequest HealthOf(const std::string& service) {
+  HealthCheckRequest request;
+  request.set_service(service);
+  return request;
+}
+
+TEST_F(GrpcServerTest, HealthIsThatOfTheServer) {
+  const auto health = grpc::health::v1::Health::NewStub(channel_);
+  HealthCheckResponse response;
+  for (const std::string service : {"", "tailor.v1.Ranker"}) {
+    grpc::ClientContext context;
+    ASSERT_TRUE(health->Check(&context, HealthOf(service), &response).ok());
+    EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  }
+  health_->MoveTo(HealthState::kReady);
+  grpc::ClientContext ready;
+  ASSERT_TRUE(health->Check(&ready, HealthOf(""), &response).ok());
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  grpc::ClientContext unknown;
+  EXPECT_EQ(health->Check(&unknown, HealthOf("nothing"), &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(GrpcServerTest, WatchesSeeEachStateAndEndWithTheServer) {
+  const auto health = grpc::health::v1::Health::NewStub(channel_);
+  grpc::ClientContext context;
+  grpc::ClientContext unknown_context;
+  HealthCheckResponse response;
+  const auto watch = health->Watch(&context, HealthOf("tailor.v1.Ranker"));
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  const auto unknown = health->Watch(&unknown_context, HealthOf("nothing"));
+  ASSERT_TRUE(unknown->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVICE_UNKNOWN);
+  health_->MoveTo(HealthState::kReady);
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  health_->MoveTo(HealthState::kDraining);
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  server_->Shutdown(std::chrono::hours(1));
+  server_ = nullptr;
+  EXPECT_FALSE(watch->Read(&response));
+  EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(unknown->Read(&response));
+  EXPECT_EQ(unknown->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcServerTest, AWatchEndsWhenItsCallerGoesAway) {
+  const auto health = grpc::health::v1::Health::NewStub(channel_);
+  HealthCheckResponse response;
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    const auto watch = health->Watch(&context, HealthOf(""));
+    ASSERT_TRUE(watch->Read(&response));
+    context.TryCancel();
+    EXPECT_EQ(watch->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
+  health_->MoveTo(HealthState::kReady);
+  grpc::ClientContext context;
+  const auto watch = health->Watch(&context, HealthOf(""));
+  ASSERT_TRUE(watch->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
 }
 
 TEST_F(GrpcServerTest, ShutdownLetsCallsInFlightEnd) {
