@@ -201,7 +201,10 @@ size_t Recorder::NumCells(const std::vector<Layout>& layouts) {
 }
 
 Recorder::Recorder(RecorderOptions options)
-    : options_(std::move(options)), layouts_(MakeLayouts(options_)), shards_(NumCells(layouts_)) {
+    : options_(std::move(options)),
+      layouts_(MakeLayouts(options_)),
+      shards_(NumCells(layouts_)),
+      variant_versions_(options_.variants.size()) {
   for (int i = 0; i < num_variants(); ++i) {
     Set(Metric::kVariantInfo, {i}, 1);
     Set(Metric::kVariantBytes, {i},
@@ -352,6 +355,7 @@ void Recorder::RecordBatch(const BatchObservation& batch) {
           std::min(batch.engine_seconds, kOutlierFactor * batch.predicted_seconds));
     Count(Metric::kCostModeled, {v}, batch.modeled_seconds);
   }
+  variant_versions_[static_cast<size_t>(v)].fetch_add(1, std::memory_order_release);
   RecordPredictionError(batch.start, batch.engine_seconds, batch.predicted_seconds);
 }
 
@@ -361,7 +365,7 @@ void Recorder::RecordPredictionError(BatchStart start, double engine_seconds,
     Observe(Metric::kPredictionError, {static_cast<int>(start)},
             engine_seconds / predicted_seconds);
   }
-  MoveVersion();
+  batches_version_.fetch_add(1, std::memory_order_release);
 }
 
 void Recorder::RecordReview(const ReviewObservation& review) {

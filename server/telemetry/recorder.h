@@ -124,9 +124,12 @@ class Recorder {
   void SetVariantQuality(int variant, double quality);
   void SetHealth(bool ready, bool draining);
 
-  // Moves with every change of what Totals and AddPredictionErrors return: who knows their sums for
-  // one version need not ask again.
+  // Moves with every change of what Totals, of one variant, and AddPredictionErrors return: who
+  // knows their sums for one version need not ask again.
   uint64_t batches_version() const { return batches_version_.load(std::memory_order_acquire); }
+  uint64_t batches_version(int variant) const {
+    return variant_versions_[static_cast<size_t>(variant)].load(std::memory_order_acquire);
+  }
   CostTotals Totals(int variant) const;
   ReviewTotals Reviews(int variant, int best) const;
   // Adds to `counts`, [buckets + 1], the number of batches in each bucket of kPredictionError.
@@ -159,7 +162,6 @@ class Recorder {
   void Count(Metric metric, Indices indices, double value = 1);
   void Observe(Metric metric, Indices indices, double value);
   void Set(Metric metric, Indices indices, double value);
-  void MoveVersion() { batches_version_.fetch_add(1, std::memory_order_release); }
   // Of a stage that belongs to no variant.
   void ObserveStage(Stage stage, Duration duration);
 
@@ -167,6 +169,7 @@ class Recorder {
   const std::vector<Layout> layouts_;  // by Metric
   Shards shards_;
   std::atomic<uint64_t> batches_version_{0};
+  std::vector<std::atomic<uint64_t>> variant_versions_;  // one a variant
 };
 
 // The limits of `tailor_variant_predicted_seconds`' lengths, in tokens.

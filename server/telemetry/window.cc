@@ -35,12 +35,17 @@ void CostWindow::Update(TimePoint now) {
   version_ = version;
   const double shared = Shared(now);
   CostTotals all;
-  for (size_t variant = 0; variant < tracks_.size(); ++variant) {
-    const CostTotals totals = recorder_->Totals(static_cast<int>(variant));
-    all.batches += totals.batches;
-    all.observed_seconds += totals.observed_seconds;
-    all.modeled_seconds += totals.modeled_seconds;
-    Observe(totals, Ratio(static_cast<int>(variant), shared, now), now, &tracks_[variant]);
+  for (size_t i = 0; i < tracks_.size(); ++i) {
+    const int variant = static_cast<int>(i);
+    Track& track = tracks_[i];
+    if (const uint64_t news = recorder_->batches_version(variant); news != track.version) {
+      track.version = news;
+      track.totals = recorder_->Totals(variant);
+      Observe(track.totals, Ratio(variant, shared, now), now, &track);
+    }
+    all.batches += track.totals.batches;
+    all.observed_seconds += track.totals.observed_seconds;
+    all.modeled_seconds += track.totals.modeled_seconds;
   }
   Observe(all, Forget(host_.ratio, 1, host_.seen, now), now, &host_);
 }

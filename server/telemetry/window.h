@@ -40,6 +40,8 @@ class CostWindow {
     double ratio = 1;
     TimePoint seen;
     double last_batches = 0;
+    CostTotals totals;     // as last read
+    uint64_t version = 0;  // the recorder's at that time
   };
 
   static void Observe(const CostTotals& totals, double current, TimePoint now, Track* track);
