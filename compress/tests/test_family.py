@@ -2,6 +2,7 @@
 """The whole way from an archive to folders that transformers loads, on tiny sizes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import Project, plain_table
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from tailor_compress.data.views import VIEWS
 from tailor_compress.evaluation.metrics import list_metrics
 from tailor_compress.evaluation.systems import Scores, family_variants
-from tailor_compress.export.variant import sha256_file
+from tailor_compress.export.reference import reference
+from tailor_compress.export.variant import WEIGHTS, sha256_file
 
 FLOAT_VARIANTS = ("student", "teacher")
 
@@ -101,6 +103,26 @@ def test_derived_variant_is_a_manifest_alone(finished: Project) -> None:
     assert record["derive"] == {"parent": "teacher", "format": "bf16"}
     assert not set(record) & {"files", "arch", "layers", "tokenizer", "task"}
     assert record["quality"]["split_hash"] == manifest(finished, "teacher")["quality"]["split_hash"]
+
+
+def test_f16_may_differ_as_much_as_bf16_does(finished: Project, tmp_path: Path) -> None:
+    """Where the processor multiplies f16 numbers as such, inputs and sums are rounded too."""
+    pairs = tmp_path / "pairs.jsonl"
+    shutil.copytree(finished.space.family / "teacher", tmp_path / "teacher")
+    weights = load_file(tmp_path / "teacher" / WEIGHTS)
+    weights["classifier.weight"] *= 1000  # scores large enough to differ
+    save_file(weights, tmp_path / "teacher" / WEIGHTS)
+    pairs.write_text('{"query": "a text editor", "document": "edits text and lists files"}\n' * 4)
+    references = {}
+    for data_format in ("bf16", "f16"):
+        folder = tmp_path / data_format
+        folder.mkdir()
+        record = manifest(finished, "teacher-bf16")
+        record["derive"]["format"] = data_format
+        (folder / "variant.json").write_text(json.dumps(record))
+        references[data_format] = reference(folder, [tmp_path], pairs)
+    assert references["f16"]["tolerance"] == references["bf16"]["tolerance"] > 5e-4
+    assert references["f16"]["scores"] != references["bf16"]["scores"]
 
 
 @pytest.mark.parametrize("variant", FLOAT_VARIANTS)
