@@ -89,10 +89,10 @@ absl::StatusOr<VariantSet> AdmissibleVariants(const Request& request,
   for (size_t i = 0; i < served.size(); ++i) {
     const int index = static_cast<int>(i);
     if (!Contains(candidates, index) || !HasOutput(served[i], request.kind)) continue;
-    with_output |= OneVariant(index);
+    with_output.set(i);
     const double quality = served[i].quality ? served[i].quality->ndcg10 : 0;
     best = std::max(best, quality);
-    if (quality >= request.min_quality) good_enough |= OneVariant(index);
+    if (quality >= request.min_quality) good_enough.set(i);
   }
   if (with_output.none()) {
     return UnsupportedOutput(request.kind,

@@ -65,7 +65,7 @@ bool BatchQueue::MayRunHere(const QueueItem& item, std::span<const VariantState>
   for (int i = 0; i < static_cast<int>(variants.size()); ++i) {
     const VariantState& state = variants[static_cast<size_t>(i)];
     if (!Contains(entry.admissible, i) || !state.is_available) continue;
-    const double seconds = AloneSeconds(state.cost, entry.waiting, options_.limits);
+    const double seconds = BatchSeconds(state.cost, entry.waiting);
     if (seconds > left) continue;
     if (seconds > most || !Contains(options_.one_thread, i)) return false;
     any = true;

@@ -248,7 +248,7 @@ class Pipeline final : public SteppedRanker {
     if (!has_threads_) return;
     const std::optional<int> worker = queue_->ClaimOrWake(variants, now);
     if (!worker) return;
-    workers_[static_cast<size_t>(*worker)]->RunOne();
+    workers_[static_cast<size_t>(*worker)]->RunOne(variants, now);
     queue_->Release(*worker);
   }
 

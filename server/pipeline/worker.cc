@@ -85,7 +85,10 @@ void Worker::MeasureColdStarts(const WarmUpOptions& options) {
 
 bool Worker::RunOne() {
   const TimePoint now = parts_.clock->Now();
-  const std::vector<VariantState> variants = parts_.variants->States(now);
+  return RunOne(parts_.variants->States(now), now);
+}
+
+bool Worker::RunOne(std::span<const VariantState> variants, TimePoint now) {
   CutBatch batch = parts_.queue->Cut(index_, variants, now);
   AnswerDead(batch, variants);
   if (batch.selection.variant < 0) {

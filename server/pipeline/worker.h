@@ -31,6 +31,8 @@ class Worker {
 
   // Cuts one batch, runs it and answers. False when there was nothing to do.
   bool RunOne();
+  // The same for who has just read the states.
+  bool RunOne(std::span<const VariantState> variants, TimePoint now);
 
  private:
   // How the engine ran a batch.
