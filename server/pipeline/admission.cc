@@ -172,8 +172,7 @@ bool Admission::WouldMakeLate(const Demand& demand, double wait, double own, con
   for (auto item = load.items.lower_bound(key); item != load.items.end(); ++item) {
     const QueueEntry& entry = item->second.entry;
     if (!load.Counts(entry)) continue;
-    without += options_.safety * load.backstop_factor *
-               Seconds(entry, limits_, load.num_workers, variants);
+    without += Guard(load) * Seconds(entry, limits_, load.num_workers, variants);
     const double left = ToSeconds(entry.deadline - now);
     const bool is_late = without <= left && without + own > left;
     // The more important request may push the less important one out.
@@ -187,8 +186,8 @@ absl::Status Admission::JudgeLoad(const Demand& demand, int cheapest, const Queu
   const CostCoefficients& cost = variants[static_cast<size_t>(cheapest)].cost;
   const double wait = WaitSeconds(demand.deadline, demand.priority, load, variants);
   // An idle server has no backlog to be wrong about; JudgeIdle has applied the factor.
-  const double safety = wait == 0 ? 1 : options_.safety * load.backstop_factor;
-  const double own = safety * AloneSeconds(cost, demand.work, limits_);
+  const double guard = wait == 0 ? 1 : Guard(load);
+  const double own = guard * AloneSeconds(cost, demand.work, limits_);
   absl::Status bounds = JudgeBounds(demand.priority, demand.work.tokens, load.waiting, wait);
   if (!bounds.ok()) return bounds;
   const double left = ToSeconds(demand.deadline - options_.reply_margin - now);

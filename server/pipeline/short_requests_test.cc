@@ -119,7 +119,9 @@ TEST_F(ClaimTest, ShortIsLessWhenRequestsComeQuickly) {
   for (int i = 0; i < 200; ++i) {
     clock_.Advance(std::chrono::microseconds(400));
     PendingPtr pending = Push();
-    if (i < 199) ASSERT_TRUE(queue_.Cancel(pending));
+    if (i < 199) {
+      ASSERT_TRUE(queue_.Cancel(pending));
+    }
   }
   EXPECT_EQ(Claim(), std::nullopt) << "50 us of every 400";
 }
