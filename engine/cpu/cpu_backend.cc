@@ -28,29 +28,41 @@
 namespace tailor {
 namespace {
 
+struct RowRange {
+  int begin = 0;
+  int end = 0;
+
+  int size() const { return end - begin; }
+};
+
 // One thread's part of one Run.
 class ForwardPass {
  public:
-  // team is null when this thread has its sequences to itself and waits for nobody.
+  // team is null when this thread has its sequences to itself and waits for nobody. shares_outputs:
+  // every thread computes its share of each product's outputs.
   ForwardPass(const PackedModel& model, const KernelSet& kernels, const Batch& batch, int thread,
-              ThreadTeam* team, Workspace& workspace, std::span<float> outputs)
+              ThreadTeam* team, bool shares_outputs, Workspace& workspace, std::span<float> outputs)
       : model_(model),
         batch_(batch),
         team_(team),
+        shares_outputs_(shares_outputs),
         workspace_(workspace),
         group_(team == nullptr ? workspace.thread(thread).group : workspace.shared()),
-        mine_(workspace.thread(thread)),
+        mine_(workspace.thread(shares_outputs ? 0 : thread)),
         thread_(thread),
         hidden_(group_.hidden.View(model.config.hidden)),
         outputs_(outputs),
-        steps_(model, kernels, batch, thread, mine_) {
-    mine_.first_sequences.clear();
+        steps_(model, kernels, batch, thread, workspace.thread(thread)) {
+    if (!shares_outputs || thread == 0) mine_.first_sequences.clear();
   }
 
   // Every layer for one group; of the last one only what needs all rows when the head reads first
   // rows only: Finish does the rest for all groups at once.
   void Encode(const SequenceGroup& group) {
     const std::vector<LayerShape>& layers = model_.config.layers;
+    const RowRange all =
+        shares_outputs_ ? RowRange{0, batch_.num_tokens()} : RowRange{group.begin, group.end};
+    own_ = {group.begin, group.end};
     const Rows embedded = hidden_.For(InputOf(0));
     ForEachPart(batch_, group,
                 [&](const SequencePart& part) { steps_.Embed(part, embedded.From(part.begin)); });
@@ -62,8 +74,8 @@ class ForwardPass {
       const Rows projected = group_.query_key_value[team_ == nullptr ? 0 : i % 2].View(
           projection.step->out(), attention.is_half);
       const Rows hidden = hidden_.For(InputOf(i));
-      ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
-        steps_.Multiply(projection, hidden.From(begin), rows, projected.From(begin));
+      ForEachBlock(all, [&](int begin, int rows) {
+        Multiply(projection, hidden.From(begin), rows, projected.From(begin));
       });
       Meet();  // attention reads the keys and values of every row of a sequence
       if (first_rows_only) {
@@ -77,7 +89,7 @@ class ForwardPass {
         FinishLayerTogether(group, layers[i], context);
         continue;
       }
-      ForEachBlock(group.begin, group.end, [&](int begin, int rows) {
+      ForEachBlock(all, [&](int begin, int rows) {
         FinishLayer(layers[i], context.From(begin), hidden_.From(begin), rows, next);
       });
     }
@@ -93,9 +105,11 @@ class ForwardPass {
     const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
     const Rows context = mine_.first_context.View(layer.attention_dim(), ContextInput(layer));
     const std::span<const int> sequences = mine_.first_sequences;
-    ForEachBlock(0, static_cast<int>(sequences.size()), [&](int begin, int rows) {
+    ForEachBlock({0, static_cast<int>(sequences.size())}, [&](int begin, int rows) {
       FinishLayer(layer, context.From(begin), hidden.From(begin), rows, {});
-      WriteOutputs(hidden.From(begin), sequences.subspan(begin, rows));
+      if (!shares_outputs_ || thread_ == 0) {
+        WriteOutputs(hidden.From(begin), sequences.subspan(begin, rows));
+      }
     });
     return steps_.is_ok();
   }
@@ -122,10 +136,35 @@ class ForwardPass {
 
   // Rows in blocks that stay in the cache from one step to the next.
   template <typename Step>
-  void ForEachBlock(int begin, int end, const Step& step) {
-    for (; begin < end; begin += kMaxProductRows) {
-      step(begin, std::min(kMaxProductRows, end - begin));
+  void ForEachBlock(RowRange rows, const Step& step) {
+    for (; rows.begin < rows.end; rows.begin += kMaxProductRows) {
+      step(rows.begin, std::min(kMaxProductRows, rows.end - rows.begin));
     }
+  }
+
+  // The part of a block of `rows` rows that is this thread's where outputs are not shared.
+  RowRange Own(int rows) const { return shares_outputs_ ? own_ : RowRange{0, rows}; }
+
+  // y = the product of `rows` rows: by this thread or, a share of its outputs each, by all.
+  void Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y) {
+    if (!shares_outputs_) return steps_.Multiply(linear, x, rows, y);
+    const StepInput input = linear.step->input();
+    const Rows tiles = x.For(input);
+    if (!x.HasTilesFor(input)) steps_.StoreTiles(tiles.From(own_.begin), own_.size());
+    Meet();  // every row of x is there
+    EncoderSteps::MultiplyShare(linear, tiles, rows, y, thread_, team_->size());
+    Meet();  // every output is there
+    if (y.HasTiles() && !linear.step->GivesTiles(y)) {
+      steps_.StoreTiles(y.From(own_.begin), own_.size());
+    }
+  }
+
+  // hidden = LayerNorm(product + bias + hidden), this thread's of `rows` rows
+  void Norm(const Rows& product, const std::vector<float>& bias, const PackedNorm& norm,
+            const Rows& hidden, int rows) {
+    const RowRange own = Own(rows);
+    steps_.BiasResidualLayerNorm(product.From(own.begin), bias, norm, hidden.From(own.begin),
+                                 own.size());
   }
 
   // What follows attention, in place on `hidden`: output product, norm, feed-forward, norm. `next`
@@ -136,10 +175,10 @@ class ForwardPass {
     const PackedFfn& ffn = model_.ffn[layer.ffn];
     const Rows product = mine_.product.View(hidden.width);
     const Rows between = hidden.For(ffn.input);
-    steps_.Multiply(attention.output, context, rows, product);
-    steps_.BiasResidualLayerNorm(product, attention.output.bias, attention.norm, between, rows);
+    Multiply(attention.output, context, rows, product);
+    Norm(product, attention.output.bias, attention.norm, between, rows);
     for (const PackedFfnPanel& panel : ffn.panels) MultiplyPanel(panel, between, rows, product);
-    steps_.BiasResidualLayerNorm(product, ffn.bias, ffn.norm, hidden.For(next), rows);
+    Norm(product, ffn.bias, ffn.norm, hidden.For(next), rows);
   }
 
   // Few rows leave a product waiting for its weights. Threads that share such a batch therefore
@@ -180,9 +219,9 @@ class ForwardPass {
     const bool activates = panel.in.step->activates();
     const Rows inner =
         mine_.inner.View(panel.in.step->out(), activates ? panel.out.step->input() : StepInput{});
-    steps_.Multiply(panel.in, hidden, rows, inner);
+    Multiply(panel.in, hidden, rows, inner);
     if (!activates) steps_.BiasActivation(panel.in.bias, inner, rows);
-    steps_.Multiply(panel.out, inner, rows, product);
+    Multiply(panel.out, inner, rows, product);
   }
 
   void AttendAllRows(const SequenceGroup& group, const LayerShape& layer, const Rows& projected,
@@ -194,22 +233,29 @@ class ForwardPass {
     });
   }
 
-  // The last layer's query and attention for the first rows of the group that this thread has. The
-  // rows are kept apart, for Finish.
-  void AttendFirstRows(const SequenceGroup& group, const LayerShape& layer, const Rows& key_value) {
+  // The last layer's query and attention for the first rows of the group that this thread has, or
+  // when outputs are shared, the first thread all. The rows are kept apart, for Finish.
+  void AttendFirstRows(SequenceGroup group, const LayerShape& layer, const Rows& key_value) {
     const PackedAttention& attention = model_.attention[layer.attention];
     std::vector<int>& sequences = mine_.first_sequences;
-    const int done = static_cast<int>(sequences.size());
+    const int done = shares_outputs_ ? 0 : static_cast<int>(sequences.size());
     const Rows hidden = mine_.first_hidden.View(model_.config.hidden);
     const Rows query = mine_.first_query.View(layer.attention_dim(), attention.is_half);
     const Rows context = mine_.first_context.View(layer.attention_dim(), ContextInput(layer));
+    if (shares_outputs_) {
+      const bool is_first = thread_ == 0;
+      group.begin = 0;
+      group.end = is_first ? batch_.num_tokens() : 0;
+      own_ = {0, is_first ? batch_.num_sequences() : 0};
+    }
     ForEachPart(batch_, group, [&](const SequencePart& part) {
       if (!part.has_first_row()) return;
       CopyRow(hidden_.From(part.first), hidden.From(sequences.size()));
       sequences.push_back(part.sequence);
     });
-    ForEachBlock(done, static_cast<int>(sequences.size()), [&](int begin, int rows) {
-      steps_.Multiply(attention.query, hidden.From(begin), rows, query.From(begin));
+    const int count = shares_outputs_ ? batch_.num_sequences() : static_cast<int>(sequences.size());
+    ForEachBlock({done, count}, [&](int begin, int rows) {
+      Multiply(attention.query, hidden.From(begin), rows, query.From(begin));
     });
     int row = done;
     ForEachPart(batch_, group, [&](const SequencePart& part) {
@@ -251,10 +297,12 @@ class ForwardPass {
   const PackedModel& model_;
   const Batch& batch_;
   ThreadTeam* const team_;
+  const bool shares_outputs_;
   Workspace& workspace_;
   GroupMemory& group_;
-  ThreadMemory& mine_;
+  ThreadMemory& mine_;  // of all threads when outputs are shared: the first one's
   const int thread_;
+  RowRange own_ = {};  // of the rows of shared outputs, those that this thread does the rest for
   const Rows hidden_;  // [rows of the group, hidden]
   const std::span<float> outputs_;
   EncoderSteps steps_;
@@ -298,8 +346,11 @@ class CpuBackend final : public Backend {
     TAILOR_RETURN_IF_ERROR(Check(cut, batch, outputs));
     if (batch.num_sequences() == 0) return absl::OkStatus();
     const PackedModel& model = models_[cut.variant];
-    PlanSplit(batch.sequence_offsets, info_.threads, workspace_.max_shared_rows(),
-              model.tile_value_bytes > 0 ? kTileRows : 4, plan_);
+    PlanSplit(batch.sequence_offsets, info_.threads,
+              {.max_shared_rows = workspace_.max_shared_rows(),
+               .max_output_rows = model.max_output_rows,
+               .min_unit = model.tile_value_bytes > 0 ? kTileRows : 4},
+              plan_);
     std::atomic<bool> is_ok = true;
     team_.Run([&](int thread) {
       if (!RunThread(model, batch, thread, outputs)) is_ok.store(false);
@@ -335,11 +386,13 @@ class CpuBackend final : public Backend {
   bool RunThread(const PackedModel& model, const Batch& batch, int thread,
                  std::span<float> outputs) {
     if (plan_.is_shared) {
-      ForwardPass pass(model, kernels_, batch, thread, &team_, workspace_, outputs);
+      ForwardPass pass(model, kernels_, batch, thread, &team_, plan_.shares_outputs, workspace_,
+                       outputs);
       pass.Encode({plan_.sequences, plan_.first_row[thread], plan_.first_row[thread + 1]});
       return pass.Finish();
     }
-    ForwardPass pass(model, kernels_, batch, thread, nullptr, workspace_, outputs);
+    ForwardPass pass(model, kernels_, batch, thread, nullptr, /*shares_outputs=*/false, workspace_,
+                     outputs);
     std::span<const int> rest =
         std::span<const int>(plan_.sequences)
             .subspan(plan_.first[thread], plan_.first[thread + 1] - plan_.first[thread]);

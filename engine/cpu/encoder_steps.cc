@@ -33,6 +33,15 @@ void EncoderSteps::Multiply(const PackedLinear& linear, const Rows& x, int rows,
   is_ok_ &= linear.step->Run(thread_, x, rows, y, memory_.step_scratch.data());
 }
 
+void EncoderSteps::MultiplyShare(const PackedLinear& linear, const Rows& x, int rows, const Rows& y,
+                                 int share, int shares) {
+  linear.step->RunShare(x, rows, y, share, shares);
+}
+
+void EncoderSteps::StoreTiles(const Rows& rows, int count) {
+  kernels_.store_tiles({.x = rows.f32, .x_stride = rows.width, .rows = count, .tiles = rows.tiles});
+}
+
 void EncoderSteps::Attention(const LayerShape& layer, const Rows& query, int num_queries,
                              const Rows& keys, int num_keys, const Rows& context) {
   if (query.half != nullptr) {

@@ -29,6 +29,11 @@ class EncoderSteps {
   // y = x * weight^T (+ bias, where the step adds it)
   void Multiply(const PackedLinear& linear, const Rows& x, int rows, const Rows& y);
 
+  // The same of one share of the outputs, and rows of f32 into their tiles (LinearStep::RunShare).
+  static void MultiplyShare(const PackedLinear& linear, const Rows& x, int rows, const Rows& y,
+                            int share, int shares);
+  void StoreTiles(const Rows& rows, int count);
+
   // context = softmax(query * key^T) * value, all heads: in halves when the rows are, and then into
   // the context's tiles where it has some. `keys` starts at the sequence's first key; its values
   // follow attention_dim further in each row.

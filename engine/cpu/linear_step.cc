@@ -110,6 +110,10 @@ class EmptyStep final : public LinearStep {
 
 }  // namespace
 
+void LinearStep::RunShare(const Rows&, int, const Rows&, int, int) const { TAILOR_CHECK(false); }
+
+bool LinearStep::GivesTiles(const Rows&) const { return false; }
+
 absl::StatusOr<std::unique_ptr<LinearStep>> MakeFloatStep(ProductLibrary& library,
                                                           const ProductSpec& spec,
                                                           std::span<const float> weight,

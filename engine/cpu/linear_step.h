@@ -43,11 +43,18 @@ class LinearStep {
 
   // x: [rows, in], y: [rows, out]; rows <= kMaxProductRows. May read and write ProductRows(rows)
   // rows (product.h). When y has tiles, the step fills them and leaves y.f32 arbitrary; only steps
-  // that activate are given such. When y has halves, so have the outputs; only steps that give them are
-  // given such. `thread` is below the count given to the library. False when
-  // oneDNN reports an error.
+  // that activate are given such. When y has halves, so have the outputs; only steps that give them
+  // are given such. `thread` is below the count given to the library. False when oneDNN reports an
+  // error.
   virtual bool Run(int thread, const Rows& x, int rows, const Rows& y,
                    std::byte* scratch) const = 0;
+
+  // Whether threads can divide its outputs: RunShare is there. An output is the same as from Run.
+  virtual bool has_shares() const { return false; }
+  // Share `share` of `shares` of the outputs, of all rows. x has tiles of input(). Where y has
+  // tiles and GivesTiles(y) is false, y.f32 gets the outputs and the caller stores the tiles.
+  virtual void RunShare(const Rows& x, int rows, const Rows& y, int share, int shares) const;
+  virtual bool GivesTiles(const Rows& y) const;
 
  protected:
   LinearStep(int out, int in) : out_(out), in_(in) {}

@@ -330,6 +330,32 @@ int Largest(const std::vector<LayerShape>& layers, const Get& get) {
   return largest;
 }
 
+int MaxOutputRows(const PackedModel& model) {
+  bool has_shares = true;
+  size_t largest = 0;  // of a layer's weights
+  for (const LayerShape& layer : model.config.layers) {
+    const PackedAttention& attention = model.attention[layer.attention];
+    const PackedFfn& ffn = model.ffn[layer.ffn];
+    size_t bytes = 0;
+    const auto add = [&](const PackedLinear& linear) {
+      if (linear.step == nullptr) return;
+      has_shares = has_shares && linear.step->has_shares();
+      bytes += linear.step->bytes();
+    };
+    for (const PackedLinear* linear :
+         {&attention.query_key_value, &attention.query, &attention.key_value, &attention.output}) {
+      add(*linear);
+    }
+    for (const PackedFfnPanel& panel : ffn.panels) {
+      add(panel.in);
+      add(panel.out);
+    }
+    largest = std::max(largest, bytes);
+  }
+  if (!has_shares || largest < kMinSharedBytes) return 0;
+  return static_cast<int>(std::min<size_t>(kMaxProductRows, largest / kSharedBytesOfRow));
+}
+
 }  // namespace
 
 int PackedModel::max_attention_dim() const {
@@ -371,6 +397,7 @@ absl::StatusOr<PackedModel> PackModel(const ModelPackage& package, ProductLibrar
   if (head.kind == HeadKind::kClassifier && head.pooler != PoolerActivation::kNone) {
     TAILOR_ASSIGN_OR_RETURN(model.pooler, packer.PackPooler(weights.pooler));
   }
+  model.max_output_rows = MaxOutputRows(model);
   model.bytes -= store.reused_bytes() - reused_before;
   return model;
 }

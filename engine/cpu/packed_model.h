@@ -56,10 +56,18 @@ struct PackedFfn {
 // cache of each core anyway.
 constexpr size_t kSharedFfnBytes = size_t{4} << 20;
 
+// Threads divide the outputs of own products, so that each reads its share of the weights only, in
+// batches of up to a row for this many bytes of a layer's weights, and not at all where those are
+// fewer than the second number: meeting before and after each product then costs more
+// (docs/adr/0020).
+constexpr size_t kSharedBytesOfRow = size_t{40} << 10;
+constexpr size_t kMinSharedBytes = size_t{512} << 10;
+
 struct PackedModel {
   BertConfig config;
   KernelActivation activation = KernelActivation::kGeluErf;
   size_t tile_value_bytes = 0;  // the most that a value takes in tiles that its steps read
+  int max_output_rows = 0;      // of batches whose products threads divide by outputs
   // Whether only the first row of each sequence passes the last layer after its keys and values.
   bool reads_first_rows = false;
   std::shared_ptr<const std::vector<float>> word_embeddings;

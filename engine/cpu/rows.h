@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A view of rows of activations: f32 or halves (kernels/kernel_set.h) and, where the next product reads tiles, the same in
-// tiles.
+// A view of rows of activations: f32 or halves (kernels/kernel_set.h) and, where the next product
+// reads tiles, the same in tiles.
 #pragma once
 
 #include <cstddef>

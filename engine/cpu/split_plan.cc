@@ -58,18 +58,19 @@ void ReservePlan(int max_sequences, int threads, SplitPlan& plan) {
   plan.load.reserve(threads);
 }
 
-void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows, int min_unit,
+void PlanSplit(std::span<const int32_t> offsets, int threads, const SplitLimits& limits,
                SplitPlan& plan) {
   SplitWholeSequences(offsets, threads, plan);
-  plan.is_shared = false;
+  plan.is_shared = plan.shares_outputs = false;
   const int rows = offsets.back();
-  if (threads == 1 || rows > max_shared_rows) return;
+  if (threads == 1 || rows > limits.max_shared_rows) return;
   const int64_t total = std::accumulate(plan.load.begin(), plan.load.end(), int64_t{0});
   const int64_t slowest = *std::max_element(plan.load.begin(), plan.load.end());
-  plan.is_shared = 10 * total < 9 * slowest * threads;
+  plan.shares_outputs = rows <= limits.max_output_rows;
+  plan.is_shared = plan.shares_outputs || 10 * total < 9 * slowest * threads;
   if (!plan.is_shared) return;
   std::sort(plan.sequences.begin(), plan.sequences.end());
-  SplitRows(rows, threads, min_unit, plan);
+  SplitRows(rows, threads, limits.min_unit, plan);
 }
 
 }  // namespace tailor

@@ -9,9 +9,12 @@
 namespace tailor {
 
 // Either every thread has whole sequences of its own and meets nobody, or all threads share all
-// sequences by rows (tokens) and meet once a layer, before attention reads everybody's keys.
+// sequences by rows (tokens) and meet once a layer, before attention reads everybody's keys. Few
+// rows leave products waiting for their weights: then threads divide each product by its outputs,
+// so that each weight is read by one of them, and meet before and after it; all else is by rows.
 struct SplitPlan {
   bool is_shared = false;
+  bool shares_outputs = false;  // only when is_shared
   // Whole sequences: thread t has sequences[first[t] .. first[t + 1]), indices into the batch.
   std::vector<int> sequences;  // [num_sequences], a permutation; in batch order when shared
   std::vector<int> first;      // [threads + 1]
@@ -24,11 +27,16 @@ struct SplitPlan {
   std::vector<int64_t> load;  // scratch: cost a thread
 };
 
+struct SplitLimits {
+  int max_shared_rows = 0;
+  int max_output_rows = 0;  // of batches whose outputs are shared, at most max_shared_rows
+  int min_unit = 4;         // 4 or 16
+};
+
 // Fills `plan`; allocates only when its vectors are too small (see ReservePlan). offsets as in
-// Batch. The batch is shared when whole sequences would leave the threads more than a tenth of the
-// time idle and it has at most max_shared_rows tokens.
-// min_unit: 4 or 16.
-void PlanSplit(std::span<const int32_t> offsets, int threads, int max_shared_rows, int min_unit,
+// Batch. The batch is shared when its outputs are, or when whole sequences would leave the threads
+// more than a tenth of the time idle and it has at most max_shared_rows tokens.
+void PlanSplit(std::span<const int32_t> offsets, int threads, const SplitLimits& limits,
                SplitPlan& plan);
 void ReservePlan(int max_sequences, int threads, SplitPlan& plan);
 

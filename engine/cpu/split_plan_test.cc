@@ -17,7 +17,7 @@ SplitPlan Plan(const std::vector<int>& lengths, int threads, int max_shared_rows
   std::vector<int32_t> offsets{0};
   for (const int length : lengths) offsets.push_back(offsets.back() + length);
   SplitPlan plan;
-  PlanSplit(offsets, threads, max_shared_rows, /*min_unit=*/4, plan);
+  PlanSplit(offsets, threads, {.max_shared_rows = max_shared_rows}, plan);
   return plan;
 }
 
@@ -96,10 +96,30 @@ TEST(SplitPlan, AReservedPlanDoesNotAllocate) {
   const int* rows = plan.first_row.data();
   std::vector<int32_t> offsets(65);
   std::iota(offsets.begin(), offsets.end(), 0);
-  PlanSplit(offsets, 3, 1024, 4, plan);
-  PlanSplit(std::vector<int32_t>{0, 100}, 3, 1024, 4, plan);
+  PlanSplit(offsets, 3, {.max_shared_rows = 1024}, plan);
+  PlanSplit(std::vector<int32_t>{0, 100}, 3, {.max_shared_rows = 1024}, plan);
   EXPECT_EQ(plan.sequences.data(), sequences);
   EXPECT_EQ(plan.first_row.data(), rows);
+}
+
+TEST(SplitPlan, SharesOutputsOfFewRows) {
+  const SplitLimits limits = {.max_shared_rows = 512, .max_output_rows = 256, .min_unit = 16};
+  SplitPlan plan;
+  for (const int rows : {1, 16, 128, 256}) {
+    PlanSplit(std::vector<int32_t>{0, rows}, 2, limits, plan);
+    EXPECT_TRUE(plan.is_shared && plan.shares_outputs) << rows;
+    EXPECT_EQ(plan.first_row.back(), rows);
+  }
+  PlanSplit(std::vector<int32_t>{0, 257}, 2, limits, plan);
+  EXPECT_TRUE(plan.is_shared);
+  EXPECT_FALSE(plan.shares_outputs);
+  PlanSplit(std::vector<int32_t>{0, 100, 200}, 2, limits, plan);  // though each could have one
+  EXPECT_TRUE(plan.is_shared && plan.shares_outputs);
+  EXPECT_EQ(plan.sequences, (std::vector<int>{0, 1}));
+  PlanSplit(std::vector<int32_t>{0, 200, 400}, 2, limits, plan);  // a sequence a thread
+  EXPECT_FALSE(plan.is_shared || plan.shares_outputs);
+  PlanSplit(std::vector<int32_t>{0, 100}, 1, limits, plan);
+  EXPECT_FALSE(plan.is_shared || plan.shares_outputs);
 }
 
 }  // namespace

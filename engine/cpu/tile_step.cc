@@ -83,9 +83,7 @@ class TileStep final : public LinearStep {
   size_t scratch_bytes() const override { return TilesBytes() + kMaxProductRows * sizeof(float); }
 
   bool Run(int, const Rows& x, int rows, const Rows& y, std::byte* scratch) const override {
-    const bool goes_into_tiles =
-        input_.type != TileType::kInt8 && activates() && y.tiles.type == input_.type;
-    if (!y.HasTiles() || goes_into_tiles) {
+    if (!y.HasTiles() || GivesTiles(y)) {
       Multiply(x, rows, y, scratch);
     } else {
       const int rows_at_once = bytes() > kCachedWeights ? kMaxProductRows : kInnerRows;
@@ -99,7 +97,28 @@ class TileStep final : public LinearStep {
     return true;
   }
 
+  bool has_shares() const override { return true; }
+  void RunShare(const Rows& x, int rows, const Rows& y, int share, int shares) const override {
+    const int panels = TotalPanels();
+    MultiplyRanges(x.tiles, rows, GivesTiles(y) ? y : y.For({}),
+                   {panels * share / shares, panels * (share + 1) / shares});
+  }
+  bool GivesTiles(const Rows& y) const override {
+    return input_.type != TileType::kInt8 && activates() && y.tiles.type == input_.type;
+  }
+
  private:
+  // Of the panels of all segments, one after the other.
+  struct PanelRange {
+    int first, end;
+  };
+
+  int TotalPanels() const {
+    int panels = 0;
+    for (const TileSegment& segment : segments_) panels += PaddedOutputs(segment.out);
+    return panels / kPanelOutputs;
+  }
+
   size_t TilesBytes() const {
     return TileBlockBytes(input_.type, in()) * (kMaxProductRows / kTileRows);
   }
@@ -115,37 +134,59 @@ class TileStep final : public LinearStep {
                .fixed_scale = input_.input_scale};
       kernels_.store_tiles({.x = x.f32, .x_stride = x.width, .rows = rows, .tiles = tiles});
     }
+    MultiplyRanges(tiles, rows, y, {0, TotalPanels()});
+  }
+
+  void MultiplyRanges(const TileRows& tiles, int rows, const Rows& y, PanelRange panels) const {
     // Only what is f32 can be added to.
     const bool is_f32 = !activates() && y.half == nullptr;
     const int range = is_f32 ? RangeColumns(input_.type, in()) : in();
     for (int first = 0; first < in(); first += range) {
-      MultiplyRange(tiles, rows, first, std::min(range, in() - first), y);
+      MultiplyRange(tiles, rows, first, std::min(range, in() - first), y, panels);
     }
   }
 
-  void MultiplyRange(const TileRows& tiles, int rows, int first, int columns, const Rows& y) const {
-    size_t column = 0;
+  void MultiplyRange(const TileRows& tiles, int rows, int first_column, int columns, const Rows& y,
+                     PanelRange panels) const {
+    int panel = 0;      // of those before the segment
+    size_t column = 0;  // the same in outputs
     for (size_t i = 0; i < segments_.size(); ++i) {
       const TileSegment& segment = segments_[i];
-      kernels_.tile_product({.x = tiles,
-                             .weight = segment.panels->data.data(),
-                             .panel_bytes = segment.panels->panel_bytes(),
-                             .first_column = first,
-                             .columns = columns,
-                             .adds = first > 0,
-                             .rows = rows,
-                             .out = segment.out,
-                             .first_sums = first_sums_.empty() ? nullptr : first_sums_[i].data(),
-                             .column_scale = segment.scale.data(),
-                             .bias = segment.bias.data(),
-                             .activates = activates(),
-                             .activation = activation_.value_or(KernelActivation::kRelu),
-                             .y = y.HasTiles() ? nullptr : y.f32 + column,
-                             .y_stride = y.width,
-                             .y_half = y.half == nullptr ? nullptr : y.half + column,
-                             .y_tiles = y.tiles});
+      const int count = PaddedOutputs(segment.out) / kPanelOutputs;
+      const int first = std::max(panels.first - panel, 0);
+      const int end = std::min(panels.end - panel, count);
+      if (first < end) {
+        const int output = first * kPanelOutputs;
+        kernels_.tile_product(
+            {.x = tiles,
+             .weight = segment.panels->data.data() + first * segment.panels->panel_bytes(),
+             .panel_bytes = segment.panels->panel_bytes(),
+             .first_column = first_column,
+             .columns = columns,
+             .adds = first_column > 0,
+             .rows = rows,
+             .out = std::min(segment.out, end * kPanelOutputs) - output,
+             .first_sums = first_sums_.empty() ? nullptr : first_sums_[i].data() + output,
+             .column_scale = segment.scale.data() + output,
+             .bias = segment.bias.data() + output,
+             .activates = activates(),
+             .activation = activation_.value_or(KernelActivation::kRelu),
+             .y = y.HasTiles() ? nullptr : y.f32 + column + output,
+             .y_stride = y.width,
+             .y_half = y.half == nullptr ? nullptr : y.half + column + output,
+             .y_tiles = Columns(y.tiles, output)});
+      }
+      panel += count;
       column += static_cast<size_t>(segment.out);
     }
+  }
+
+  // The tiles from an output on that begins a panel, and so a tile of floats.
+  static TileRows Columns(TileRows tiles, int output) {
+    if (tiles.type == TileType::kNone || output == 0) return tiles;
+    tiles.data +=
+        static_cast<size_t>(output / TileColumns(tiles.type)) * kTileBytes * TileParts(tiles.type);
+    return tiles;
   }
 
   const KernelSet& kernels_;
