@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -60,6 +61,10 @@ class Backend {
   // InvalidArgument when the batch is malformed or above the limits or outputs has another size;
   // Internal when an output is not finite.
   virtual absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) = 0;
+
+  // What the threads divided in the last Run: "sequences", "rows" or "outputs"; "" where one thread
+  // computed all. For people who read decisions.
+  virtual std::string_view last_split() const { return ""; }
 };
 
 }  // namespace tailor

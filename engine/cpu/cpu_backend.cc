@@ -342,6 +342,12 @@ class CpuBackend final : public Backend {
                      .kernels = models_.back().kernels};
   }
 
+  std::string_view last_split() const override {
+    if (info_.threads == 1) return "";
+    if (plan_.shares_outputs) return "outputs";
+    return plan_.is_shared ? "rows" : "sequences";
+  }
+
   absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) override {
     TAILOR_RETURN_IF_ERROR(Check(cut, batch, outputs));
     if (batch.num_sequences() == 0) return absl::OkStatus();

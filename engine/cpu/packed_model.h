@@ -59,7 +59,7 @@ constexpr size_t kSharedFfnBytes = size_t{4} << 20;
 // Threads divide the outputs of own products, so that each reads its share of the weights only, in
 // batches of up to a row for this many bytes of a layer's weights, and not at all where those are
 // fewer than the second number: meeting before and after each product then costs more
-// (docs/adr/0020).
+// (docs/adr/0021).
 constexpr size_t kSharedBytesOfRow = size_t{40} << 10;
 constexpr size_t kMinSharedBytes = size_t{512} << 10;
 

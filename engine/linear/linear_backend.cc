@@ -58,12 +58,15 @@ class LinearBackend final : public Backend {
           absl::StrCat("cut: expected a variant below ", count, ", got ", cut.variant));
     }
     auto& variant = variants_[cut.variant];
+    ran_inner_ = std::holds_alternative<int>(variant);
     if (auto* linear = std::get_if<LinearVariant>(&variant)) {
       return RunLinear(cut.sub_network, linear, batch, outputs);
     }
     cut.variant = std::get<int>(variant);
     return inner_->Run(cut, batch, outputs);
   }
+
+  std::string_view last_split() const override { return ran_inner_ ? inner_->last_split() : ""; }
 
  private:
   static absl::Status RunLinear(int sub_network, LinearVariant* variant, const Batch& batch,
@@ -93,6 +96,7 @@ class LinearBackend final : public Backend {
 
   const std::unique_ptr<Backend> inner_;
   std::vector<std::variant<LinearVariant, int>> variants_;  // by Cut::variant; int: inner's number
+  bool ran_inner_ = false;
 };
 
 }  // namespace

@@ -164,7 +164,8 @@ std::string DecisionTable(const Json& decisions) {
          absl::StrCat(decision["requests"].get<int>()), absl::StrCat(decision["pairs"].get<int>()),
          absl::StrCat(decision["tokens"].get<int>()),
          Fixed(decision["predicted_ms"].get<double>(), 2),
-         actual > 0 ? Fixed(actual, 2) : "<span class=\"dim\">-</span>"});
+         actual > 0 ? Fixed(actual, 2) : "<span class=\"dim\">-</span>",
+         decision["split"].get<std::string>()});
   }
   return Table({{"when"},
                 {"variant"},
@@ -173,7 +174,8 @@ std::string DecisionTable(const Json& decisions) {
                 {"pairs", true},
                 {"tokens", true},
                 {"predicted, ms", true},
-                {"actual, ms", true}},
+                {"actual, ms", true},
+                {"threads divide"}},
                rows);
 }
 

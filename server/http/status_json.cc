@@ -45,7 +45,8 @@ Json DecisionJson(const DecisionRecord& decision, const std::vector<ServedVarian
           {"pairs", decision.pairs},
           {"tokens", decision.tokens},
           {"predicted_ms", ToMillis(decision.predicted)},
-          {"actual_ms", ToMillis(decision.actual)}};
+          {"actual_ms", ToMillis(decision.actual)},
+          {"split", std::string(decision.split)}};
 }
 
 }  // namespace

@@ -68,11 +68,12 @@ TEST(StatusHtml, ShowsVariantsAndDecisions) {
                                  {"pairs", 32},
                                  {"tokens", 2048},
                                  {"predicted_ms", 120.5},
-                                 {"actual_ms", 0.0}});
+                                 {"actual_ms", 0.0},
+                                 {"split", "outputs"}});
   const std::string page = StatusHtml(status);
   for (const char* shown :
        {"6 x 384", "22.70 M", "45.0 MiB", "0.812", "[0.790, 0.830]", "4.25", "120.50", "1.5 s ago",
-        "student (quarantined)", "prefers-color-scheme: dark"}) {
+        "student (quarantined)", "outputs", "prefers-color-scheme: dark"}) {
     EXPECT_THAT(page, HasSubstr(shown));
   }
 }

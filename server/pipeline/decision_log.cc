@@ -10,10 +10,13 @@ uint64_t DecisionLog::Add(const DecisionRecord& record) {
   return next_name_++;
 }
 
-void DecisionLog::SetActual(uint64_t name, Duration actual) {
+void DecisionLog::SetActual(uint64_t name, Duration actual, std::string_view split) {
   const MutexLock lock(&mutex_);
   const uint64_t age = next_name_ - name;  // 1: the newest
-  if (age <= records_.size()) records_[records_.size() - age].actual = actual;
+  if (age > records_.size()) return;
+  DecisionRecord& record = records_[records_.size() - age];
+  record.actual = actual;
+  record.split = split;
 }
 
 std::vector<DecisionRecord> DecisionLog::Newest() const {

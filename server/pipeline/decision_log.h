@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <string_view>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,7 +22,7 @@ class DecisionLog {
   // Returns the name by which SetActual finds it.
   uint64_t Add(const DecisionRecord& record);
   // Does nothing when it has been pushed out meanwhile.
-  void SetActual(uint64_t name, Duration actual);
+  void SetActual(uint64_t name, Duration actual, std::string_view split);
 
   std::vector<DecisionRecord> Newest() const;
 

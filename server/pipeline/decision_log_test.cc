@@ -19,11 +19,12 @@ TEST(DecisionLog, SetActualFindsItsRecordWhileItIsKept) {
   DecisionLog log;
   const uint64_t first = log.Add({.pairs = 1});
   const uint64_t second = log.Add({.pairs = 2});
-  log.SetActual(first, Duration(7));
+  log.SetActual(first, Duration(7), "rows");
   EXPECT_EQ(log.Newest()[1].actual, Duration(7));
+  EXPECT_EQ(log.Newest()[1].split, "rows");
   for (size_t i = 0; i < DecisionLog::kCapacity - 1; ++i) log.Add({});
-  log.SetActual(first, Duration(9));  // pushed out: must not hit another
-  log.SetActual(second, Duration(8));
+  log.SetActual(first, Duration(9), "");  // pushed out: must not hit another
+  log.SetActual(second, Duration(8), "outputs");
   EXPECT_EQ(log.Newest().back().actual, Duration(8));
   for (size_t i = 0; i + 1 < DecisionLog::kCapacity; ++i) {
     EXPECT_EQ(log.Newest()[i].actual, Duration::zero());

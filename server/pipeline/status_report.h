@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -30,7 +31,8 @@ struct DecisionRecord {
   int pairs = 0;
   int tokens = 0;
   Duration predicted{};
-  Duration actual{};  // zero while it runs, or when it failed
+  Duration actual{};       // zero while it runs, or when it failed
+  std::string_view split;  // Backend::last_split, once it has run
 };
 
 struct StatusReport {

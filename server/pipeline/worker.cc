@@ -181,7 +181,7 @@ Worker::BatchRun Worker::Run(const CutBatch& batch, TimePoint cut_at) {
                              .predicted = FromSeconds(batch.selection.predicted_seconds)});
   BatchRun run = RunEngine(batch, cut_at);
   if (!run.status.ok()) return run;
-  parts_.decisions->SetActual(decision, run.engine_time);
+  parts_.decisions->SetActual(decision, run.engine_time, backend_->last_split());
   Unpack(batch);
   return run;
 }

@@ -50,6 +50,7 @@ void FillDecision(const DecisionRecord& decision, const std::vector<ServedVarian
   out->set_tokens(decision.tokens);
   out->set_predicted_us(Micros(decision.predicted));
   out->set_actual_us(Micros(decision.actual));
+  out->set_split(std::string(decision.split));
 }
 
 void FillExplanation(const Explanation& explanation, const std::vector<ServedVariant>& variants,

@@ -276,6 +276,7 @@ TEST_F(GrpcServerTest, AdminTellsVariantsStatusAndChoices) {
   EXPECT_GT(status.resident_bytes(), 0);
   ASSERT_EQ(status.decisions_size(), 1);
   EXPECT_EQ(status.decisions(0).variant(), "small");
+  EXPECT_EQ(status.decisions(0).split(), "rows");
 
   v1::ExplainRequest question;
   question.add_lengths(10);

@@ -76,7 +76,7 @@ class ScriptedRanker final : public Ranker {
     report.costs = {CostCoefficients{.fixed = 0.001}};
     report.on_ladder = {true};
     report.queued_requests = 3;
-    report.decisions = {DecisionRecord{.requests = 1, .pairs = 2, .tokens = 20}};
+    report.decisions = {DecisionRecord{.requests = 1, .pairs = 2, .tokens = 20, .split = "rows"}};
     return report;
   }
 

@@ -314,6 +314,21 @@ TEST_P(CpuParity, Int8AgreesWithTheReference) {
   }
 }
 
+// Where all products are own ones, few rows of large weights are shared by outputs.
+TEST(CpuSplit, SaysWhatTheThreadsDivided) {
+  if (!ChooseCpuIsa(ParityIsa()).ok()) GTEST_SKIP() << "this host lacks " << ParityIsa();
+  const ModelPackage package = RandomModel(Configs().at("family_384"), 17, WeightFormat::kInt8);
+  const auto split = [&](Backend& cpu, const std::vector<int>& lengths) {
+    Outputs(cpu, LoadInto(cpu, package), RandomBatch(lengths, package.config, 5));
+    return std::string(cpu.last_split());
+  };
+  const std::unique_ptr<Backend> two = Cpu(2);
+  EXPECT_EQ(split(*two, {30}), HasOwnProducts(two->info().isa, package) ? "outputs" : "rows");
+  EXPECT_EQ(split(*two, {300}), "rows");
+  EXPECT_EQ(split(*two, {300, 300}), "sequences");
+  EXPECT_EQ(split(*Cpu(1), {30}), "");
+}
+
 std::vector<std::string> ConfigNames() {
   std::vector<std::string> names;
   for (const auto& [name, config] : Configs()) names.push_back(name);
