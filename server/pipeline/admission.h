@@ -67,8 +67,8 @@ class Admission {
                                 std::span<const VariantState> variants) const;
   absl::Status InfeasibleQuality(const Demand& demand, int cheapest, int instead,
                                  std::span<const VariantState> variants) const;
-  // What predictions of work that has not begun are multiplied by before they meet a deadline. (What
-  // runs was predicted with the backstop's factor.)
+  // What predictions of work that has not begun are multiplied by before they meet a deadline.
+  // (What runs was predicted with the backstop's factor.)
   double Guard(const QueueLoad& load) const { return options_.safety * load.backstop_factor; }
   // How long a request of that priority may wait when it could wait `seconds`. A batch that runs is
   // no queue, and who waits for it takes nobody's share.
