@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from report import Row
 
-_COLOURS = {"f32": "#5a6b7b", "bf16": "#b3001b", "int8": "#e0a030"}
+_COLOURS = {"f32": "#5a6b7b", "bf16": "#b3001b", "f16": "#b3001b", "int8": "#e0a030"}
 _STYLE: dict[Any, object] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "tailor",  # ids of elements, random otherwise
