@@ -135,22 +135,6 @@ TEST_P(Kernels, EmbedLayerNorm) {
   }
 }
 
-double Activated(KernelActivation activation, double x) {
-  switch (activation) {
-    case KernelActivation::kGeluErf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case KernelActivation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case KernelActivation::kRelu:
-      return std::max(x, 0.0);
-    case KernelActivation::kTanh:
-      return std::tanh(x);
-    case KernelActivation::kTanhRelu:
-      return std::max(std::tanh(x), 0.0);
-  }
-  return x;
-}
-
 // Dense over [-12, 12], which is beyond every clamp, and at the ends of f32's range.
 TEST_P(Kernels, BiasActivation) {
   for (const KernelActivation activation :

@@ -35,17 +35,6 @@ struct Expected {
   std::vector<double> bounds;
 };
 
-double Activated(KernelActivation activation, double x) {
-  switch (activation) {
-    case KernelActivation::kGeluErf:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case KernelActivation::kGeluTanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    default:
-      return std::max(x, 0.0);
-  }
-}
-
 struct Kind {
   CpuIsa isa;
   TileType type;
