@@ -24,7 +24,7 @@ class RowBuffer {
 
   // Rows of `width` (at most the planned one), with tiles of `input`.
   Rows View(size_t width, const StepInput& input = {});
-  // The same memory as rows of bf16 when `is_half`, else as View(width).
+  // The same memory as rows of halves when `is_half`, else as View(width).
   Rows View(size_t width, bool is_half);
 
  private:
