@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "base/thread.h"
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cuda/cuda_backend.h"
 #include "engine/linear/linear_backend.h"
 #include "engine/reference/reference_backend.h"
 
@@ -29,19 +30,38 @@ absl::StatusOr<std::vector<int>> CoresOf(Pinning pinning, int threads) {
   return cores;
 }
 
-absl::StatusOr<std::unique_ptr<Backend>> CreateEncoderBackend(const BackendOptions& options) {
+absl::StatusOr<std::unique_ptr<Backend>> CreateCpu(const BackendOptions& options,
+                                                   std::string choice) {
   const int threads = options.threads == 0 ? AvailableCores() : options.threads;
   TAILOR_ASSIGN_OR_RETURN(std::vector<int> cores, CoresOf(options.pinning, threads));
+  return CreateCpuBackend({.threads = threads,
+                           .cores = std::move(cores),
+                           .cpu_isa = options.cpu_isa,
+                           .limits = options.limits,
+                           .choice = std::move(choice)});
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateCuda(const BackendOptions& options,
+                                                    std::string choice) {
+  return CreateCudaBackend(
+      {.device = options.cuda_device, .limits = options.limits, .choice = std::move(choice)});
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> CreateEncoderBackend(const BackendOptions& options) {
   switch (options.device) {
     case Device::kCpu:
-      return CreateCpuBackend({.threads = threads,
-                               .cores = std::move(cores),
-                               .cpu_isa = options.cpu_isa,
-                               .limits = options.limits});
+      return CreateCpu(options, "");
+    case Device::kCuda:
+      return CreateCuda(options, "");
+    case Device::kAuto: {
+      absl::StatusOr<std::unique_ptr<Backend>> cuda = CreateCuda(options, "auto: a GPU was found");
+      if (cuda.ok()) return cuda;
+      return CreateCpu(options, absl::StrCat("auto: ", cuda.status().message()));
+    }
     case Device::kReference:
       return CreateReferenceBackend(options.limits);
   }
-  return absl::InvalidArgumentError("device: expected cpu or reference");
+  return absl::InvalidArgumentError("device: expected cpu, cuda, auto or reference");
 }
 
 }  // namespace

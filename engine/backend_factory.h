@@ -11,7 +11,9 @@
 
 namespace tailor {
 
-enum class Device { kCpu, kReference };
+// kAuto: the GPU where there is one that this build can use, else the CPU; BackendInfo::choice says
+// why.
+enum class Device { kCpu, kCuda, kAuto, kReference };
 
 // Whether each engine thread is kept on a core of its own. Threads that wake up together are
 // otherwise put on one core now and then, and stay there for milliseconds: a short batch then takes
@@ -24,6 +26,7 @@ enum class Pinning {
 
 struct BackendOptions {
   Device device = Device::kCpu;
+  int cuda_device = 0;  // which GPU, as CUDA numbers them
   int threads = 0;  // 0: AvailableCores()
   Pinning pinning = Pinning::kOff;
   std::string cpu_isa = "auto";  // forces one entry of the ISA ladder; "auto" takes the best
@@ -31,7 +34,8 @@ struct BackendOptions {
 };
 
 // InvalidArgument for an unknown ISA name, or pinned threads that outnumber the cores;
-// FailedPrecondition when the host lacks it.
+// FailedPrecondition when the host lacks it, or when kCuda finds no such GPU or a build without
+// CUDA.
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 
 }  // namespace tailor

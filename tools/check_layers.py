@@ -27,8 +27,10 @@ ALLOWED: dict[str, set[str]] = {
     "engine/reference": _ENGINE_BELOW,
     "engine/cpu": _ENGINE_BELOW | {"engine/cpu/kernels"},
     "engine/cpu/kernels": {"base"},
+    "engine/cuda": _ENGINE_BELOW | {"engine/cuda/kernels"},
+    "engine/cuda/kernels": {"base"},
     "engine/linear": _ENGINE_BELOW,
-    "engine": _ENGINE_BELOW | {"engine/reference", "engine/cpu", "engine/linear"},
+    "engine": _ENGINE_BELOW | {"engine/reference", "engine/cpu", "engine/cuda", "engine/linear"},
     "server/text": {"base"},
     "server/telemetry": {"base"},
     "server/pipeline": _PIPELINE_BELOW - {"server/pipeline"},
@@ -51,6 +53,8 @@ EXTERNAL: dict[str, tuple[str, ...]] = {
     "google/": _EDGE,
     "oneapi/dnnl/": ("engine/cpu",),
     "dnnl": ("engine/cpu",),
+    "cuda": ("engine/cuda", "engine/cuda/kernels"),
+    "cublas": ("engine/cuda",),
     "prometheus/": ("server/telemetry",),
     "httplib": ("server/http", "cli", "tests/"),
     "utf8proc": ("server/text", "client"),
@@ -63,7 +67,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 def source_files() -> list[Path]:
     """Tracked and new C++ files of the project."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.cc", "*.h", "*.inc"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.cc", "*.h", "*.cu", "*.cuh"],
         cwd=ROOT,
         check=True,
         capture_output=True,

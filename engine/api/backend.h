@@ -25,13 +25,17 @@ struct Cut {
 };
 
 struct BackendInfo {
-  std::string device;  // "cpu", "reference"
-  std::string isa;     // what was chosen at start, for example "amx" or "avx512_vnni"
+  std::string device;  // "cpu", "cuda", "reference"
+  std::string isa;     // what was chosen at start, for example "amx", "avx512_vnni" or "sm_90"
   int threads = 1;
   // Where the threads are kept; empty when they are not. The thread that calls Run should pin
   // itself to the first: the backend cannot know it.
   std::vector<int> cores;
+  // Run may lower max_tokens, when the device's memory runs out: the thread that calls it should
+  // look again after each.
   BatchLimits limits;
+  std::string choice;  // why this device, when the caller left that open; else empty
+  std::string notice;  // what whoever relies on this backend should know first; mostly empty
 };
 
 // What one loaded variant costs and how it is executed; for the start-up log and tailor inspect.
@@ -59,7 +63,9 @@ class Backend {
 
   // Runs the batch. outputs: [num_sequences, num_outputs] f32 row-major, raw logits or embeddings.
   // InvalidArgument when the batch is malformed or above the limits or outputs has another size;
-  // Internal when an output is not finite.
+  // Internal when an output is not finite; ResourceExhausted when the device's memory does not
+  // suffice even for half of the batch; Unavailable when the device is lost: this backend will
+  // never run again, and only a new process may.
   virtual absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) = 0;
 
   // What the threads divided in the last Run: "sequences", "rows" or "outputs"; "" where one thread

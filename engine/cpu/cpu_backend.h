@@ -18,6 +18,7 @@ struct CpuBackendOptions {
   std::vector<int> cores;        // [threads] where they are kept; empty: not kept
   std::string cpu_isa = "auto";  // "auto", or a step of the ladder in cpu_isa.h
   BatchLimits limits;
+  std::string choice;  // BackendInfo::choice
 };
 
 // InvalidArgument for an unknown ISA name or threads < 1; FailedPrecondition when the host lacks
