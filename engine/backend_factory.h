@@ -27,7 +27,7 @@ enum class Pinning {
 struct BackendOptions {
   Device device = Device::kCpu;
   int cuda_device = 0;  // which GPU, as CUDA numbers them
-  int threads = 0;  // 0: AvailableCores()
+  int threads = 0;      // 0: AvailableCores()
   Pinning pinning = Pinning::kOff;
   std::string cpu_isa = "auto";  // forces one entry of the ISA ladder; "auto" takes the best
   BatchLimits limits;

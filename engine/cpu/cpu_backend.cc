@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <span>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 
 #include "base/status_macros.h"
+#include "engine/api/check_run.h"
 #include "engine/cpu/cpu_isa.h"
 #include "engine/cpu/encoder_steps.h"
 #include "engine/cpu/head.h"
@@ -350,9 +350,10 @@ class CpuBackend final : public Backend {
   }
 
   absl::Status Run(Cut cut, const Batch& batch, std::span<float> outputs) override {
-    TAILOR_RETURN_IF_ERROR(Check(cut, batch, outputs));
-    if (batch.num_sequences() == 0) return absl::OkStatus();
+    TAILOR_RETURN_IF_ERROR(CheckCut(cut, models_.size()));
     const PackedModel& model = models_[cut.variant];
+    TAILOR_RETURN_IF_ERROR(CheckBatch(batch, info_.limits, model.config, outputs));
+    if (batch.num_sequences() == 0) return absl::OkStatus();
     PlanSplit(batch.sequence_offsets, info_.threads,
               {.max_shared_rows = workspace_.max_shared_rows(),
                .max_output_rows = model.max_output_rows,
@@ -363,33 +364,10 @@ class CpuBackend final : public Backend {
       if (!RunThread(model, batch, thread, outputs)) is_ok.store(false);
     });
     if (!is_ok.load()) return absl::InternalError("oneDNN refused to run a product");
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (!std::isfinite(outputs[i])) {
-        return absl::InternalError(
-            absl::StrCat("sequence ", i / model.config.head.num_outputs, ": output is not finite"));
-      }
-    }
-    return absl::OkStatus();
+    return CheckFinite(outputs, model.config.head.num_outputs);
   }
 
  private:
-  absl::Status Check(Cut cut, const Batch& batch, std::span<const float> outputs) const {
-    const int variants = static_cast<int>(models_.size());
-    if (cut.variant < 0 || cut.variant >= variants || cut.sub_network != 0) {
-      return absl::InvalidArgumentError(absl::StrCat("cut: expected variant below ", variants,
-                                                     " and sub-network 0, got ", cut.variant,
-                                                     " and ", cut.sub_network));
-    }
-    const BertConfig& config = models_[cut.variant].config;
-    BatchLimits limits = info_.limits;
-    limits.max_sequence_tokens = std::min(limits.max_sequence_tokens, config.max_positions);
-    TAILOR_RETURN_IF_ERROR(batch.Validate(limits, config.vocab_size, config.num_token_types));
-    const size_t expected = static_cast<size_t>(batch.num_sequences()) * config.head.num_outputs;
-    if (outputs.size() == expected) return absl::OkStatus();
-    return absl::InvalidArgumentError(
-        absl::StrCat("outputs: expected ", expected, " values, got ", outputs.size()));
-  }
-
   bool RunThread(const PackedModel& model, const Batch& batch, int thread,
                  std::span<float> outputs) {
     if (plan_.is_shared) {

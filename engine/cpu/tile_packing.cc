@@ -17,13 +17,9 @@ struct Bf16 {
 };
 
 Bf16 RoundToBf16(float value) {
-  uint32_t bits = 0;
-  std::memcpy(&bits, &value, sizeof(bits));
   TAILOR_CHECK(std::isfinite(value));
-  bits = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
-  Bf16 rounded = {.bits = static_cast<uint16_t>(bits >> 16), .value = 0};
-  std::memcpy(&rounded.value, &bits, sizeof(bits));
-  return rounded;
+  const uint16_t bits = Bf16Bits(value);
+  return {.bits = bits, .value = Bf16Value(bits)};
 }
 
 // Where the bytes of output o and input i begin in panels of `type`: of its first part.

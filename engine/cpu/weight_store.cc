@@ -13,14 +13,6 @@ bool IsSame(const std::weak_ptr<const void>& seen, const std::shared_ptr<const v
   return seen.lock() == now;
 }
 
-// The rows of the view with all their columns.
-TensorView WholeRows(const TensorView& view) {
-  TensorView whole = view;
-  if (view.row_stride != 0) whole.shape[1] = view.row_stride;
-  whole.row_stride = 0;
-  return whole;
-}
-
 TilePanels Pack(const TensorView& view, TileType type, float factor, bool is_f16) {
   const auto out = static_cast<int>(view.dim(0));
   const auto in = static_cast<int>(view.dim(1));

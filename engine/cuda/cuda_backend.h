@@ -5,12 +5,16 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 
 #include "engine/api/backend.h"
 
 namespace tailor {
+
+// BackendInfo::notice, until its kernels have run on a GPU.
+constexpr std::string_view kCudaNotice = "experimental: never run on a GPU";
 
 struct CudaBackendOptions {
   int device = 0;  // as CUDA numbers them

@@ -9,19 +9,6 @@
 namespace tailor {
 namespace {
 
-// Shifts the half's exponent and mantissa into place and corrects the bias by a multiplication,
-// which is exact and normalises subnormals too. Infinity and NaN keep all exponent bits.
-float F32FromF16(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
-  const uint32_t magnitude = static_cast<uint32_t>(half & 0x7FFFU) << 13;
-  const float scaled = std::bit_cast<float>(magnitude) * 0x1p112F;
-  const uint32_t bits =
-      magnitude >= 0x0F800000U ? (magnitude | 0x7F800000U) : std::bit_cast<uint32_t>(scaled);
-  return std::bit_cast<float>(sign | bits);
-}
-
-float F32FromBf16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
 uint16_t LoadBits(const std::byte* data, size_t index) {
   uint16_t bits = 0;
   std::memcpy(&bits, data + index * sizeof(bits), sizeof(bits));
@@ -34,10 +21,10 @@ void ConvertRow(const std::byte* row, DType dtype, std::span<float> out) {
       std::memcpy(out.data(), row, out.size_bytes());
       return;
     case DType::kF16:
-      for (size_t i = 0; i < out.size(); ++i) out[i] = F32FromF16(LoadBits(row, i));
+      for (size_t i = 0; i < out.size(); ++i) out[i] = F16Value(LoadBits(row, i));
       return;
     case DType::kBf16:
-      for (size_t i = 0; i < out.size(); ++i) out[i] = F32FromBf16(LoadBits(row, i));
+      for (size_t i = 0; i < out.size(); ++i) out[i] = Bf16Value(LoadBits(row, i));
       return;
     case DType::kI8:
       for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<int8_t>(row[i]);
@@ -73,6 +60,13 @@ TensorView FirstRows(const TensorView& view, int64_t rows) {
   TensorView part = view;
   part.shape[0] = rows;
   return part;
+}
+
+TensorView WholeRows(const TensorView& view) {
+  TensorView whole = view;
+  if (view.row_stride != 0) whole.shape[1] = view.row_stride;
+  whole.row_stride = 0;
+  return whole;
 }
 
 TensorView FirstColumns(const TensorView& view, int64_t columns) {
@@ -128,6 +122,25 @@ uint16_t F16Bits(float value) {
     half = 0x7C00U;
   }
   return static_cast<uint16_t>((bits >> 16 & 0x8000U) | half);
+}
+
+// Shifts the half's exponent and mantissa into place and corrects the bias by a multiplication,
+// which is exact and normalises subnormals too. Infinity and NaN keep all exponent bits.
+float F16Value(uint16_t half) {
+  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
+  const uint32_t magnitude = static_cast<uint32_t>(half & 0x7FFFU) << 13;
+  const float scaled = std::bit_cast<float>(magnitude) * 0x1p112F;
+  const uint32_t bits =
+      magnitude >= 0x0F800000U ? (magnitude | 0x7F800000U) : std::bit_cast<uint32_t>(scaled);
+  return std::bit_cast<float>(sign | bits);
+}
+
+float Bf16Value(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+
+uint16_t Bf16Bits(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if (value != value) return static_cast<uint16_t>((bits >> 16 & 0x8000U) | 0x7FC0U);
+  return static_cast<uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
 }
 
 }  // namespace tailor

@@ -32,6 +32,9 @@ struct TensorView {
 TensorView FirstRows(const TensorView& view, int64_t rows);
 TensorView FirstColumns(const TensorView& view, int64_t columns);
 
+// The rows of the view with all columns that are stored: FirstColumns taken back.
+TensorView WholeRows(const TensorView& view);
+
 // Copies `view` into `out` as f32 (exact from f16, bf16 and i8; i8 gives the codes without their
 // scale). out.size() == view.num_elements(). Not for kU8 and kI64.
 void ConvertToF32(const TensorView& view, std::span<float> out);
@@ -44,5 +47,13 @@ float RoundToF16(float value);
 
 // Its bits; of a NaN those of a quiet one.
 uint16_t F16Bits(float value);
+
+// The bits of the nearest bf16, ties to even; infinity above its range; of a NaN those of a quiet
+// one.
+uint16_t Bf16Bits(float value);
+
+// What such bits stand for.
+float F16Value(uint16_t bits);
+float Bf16Value(uint16_t bits);
 
 }  // namespace tailor

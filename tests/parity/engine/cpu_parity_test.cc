@@ -15,96 +15,24 @@
 #include "engine/cpu/cpu_isa.h"
 #include "engine/model/product_weights.h"
 #include "tests/parity/engine/parity.h"
+#include "tests/parity/engine/parity_cases.h"
 #include "tests/parity/engine/random_model.h"
 
 namespace tailor {
 namespace {
 
 using testing::Cpu;
-using testing::EqualLayers;
 using testing::ExpectNear;
 using testing::LoadInto;
 using testing::Outputs;
+using testing::ParityBatches;
+using testing::ParityConfigs;
 using testing::ParityIsa;
 using testing::RandomBatch;
 using testing::RandomModel;
 using testing::Reference;
 using testing::StoreCodes;
 using testing::Stored;
-
-std::map<std::string, BertConfig> Configs() {
-  std::map<std::string, BertConfig> configs;
-  configs["bert"] = EqualLayers(64, 4, 128, 3);
-  configs["wide_head"] = EqualLayers(128, 2, 256, 2);
-  configs["odd_head_26"] = EqualLayers(104, 4, 208, 2);
-  configs["odd_sizes"] = EqualLayers(60, 5, 77, 2);
-  configs["family_384"] = EqualLayers(384, 12, 1536, 1);
-  // Three panels of the feed-forward, large enough that threads share them.
-  configs["ffn_panels"] = EqualLayers(400, 8, 1600, 2);
-
-  BertConfig pruned = EqualLayers(64, 4, 128, 3);
-  pruned.layers[0].num_heads = 3;
-  pruned.layers[1].head_dim = 26;
-  pruned.layers[1].ffn_dim = 50;
-  pruned.layers[2].num_heads = 1;
-  pruned.layers[2].ffn_dim = 7;
-  configs["pruned"] = pruned;
-
-  // What masks may leave of layers; also of the last one, of which only first rows are computed.
-  BertConfig hollow = EqualLayers(64, 4, 128, 4);
-  hollow.layers[0].num_heads = 0;
-  hollow.layers[1].ffn_dim = 0;
-  hollow.layers[3].num_heads = hollow.layers[3].ffn_dim = 0;
-  configs["hollow"] = hollow;
-
-  BertConfig tied = EqualLayers(64, 4, 128, 4);
-  for (LayerShape& layer : tied.layers) layer.attention = layer.ffn = 0;
-  configs["tied"] = tied;
-
-  BertConfig mean = EqualLayers(64, 4, 128, 2);
-  mean.head = {.kind = HeadKind::kEmbedding,
-               .pooler = PoolerActivation::kNone,
-               .pooling = Pooling::kMean,
-               .normalize = true,
-               .num_outputs = 64};
-  configs["mean_embedding"] = mean;
-  BertConfig cls = mean;
-  cls.head.pooling = Pooling::kCls;
-  cls.head.normalize = false;
-  configs["cls_embedding"] = cls;
-
-  BertConfig labels = EqualLayers(64, 4, 128, 2);
-  labels.head.num_outputs = 3;
-  configs["three_labels"] = labels;
-
-  BertConfig distil = EqualLayers(64, 4, 128, 2);
-  distil.num_token_types = 0;
-  distil.head.pooler = PoolerActivation::kRelu;
-  configs["distilbert"] = distil;
-
-  BertConfig gelu_tanh = EqualLayers(64, 4, 128, 2);
-  gelu_tanh.activation = HiddenActivation::kGeluTanh;
-  gelu_tanh.head.pooler = PoolerActivation::kTanhRelu;
-  configs["gelu_tanh"] = gelu_tanh;
-  BertConfig relu = EqualLayers(64, 4, 128, 2);
-  relu.activation = HiddenActivation::kRelu;
-  relu.head.pooler = PoolerActivation::kNone;
-  configs["relu"] = relu;
-  return configs;
-}
-
-std::map<std::string, std::vector<int>> Batches() {
-  std::vector<int> long_and_short(32, 5);
-  long_and_short[9] = 300;
-  std::vector<int> sixty_four(64);
-  std::iota(sixty_four.begin(), sixty_four.end(), 1);
-  return {{"one_token", {1}},
-          {"one_sequence", {37}},
-          {"odd_lengths", {1, 3, 17, 33, 65, 7, 127}},
-          {"maximum_length", {512}},
-          {"one_long_31_short", long_and_short},
-          {"sixty_four", sixty_four}};
-}
 
 constexpr double kInt8Bound = 1e-1;
 constexpr double kInt8MedianBound = 2e-2;  // where nearly all sequences have flipped codes
@@ -132,18 +60,18 @@ class CpuParity : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(CpuParity, AgreesWithTheReference) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   const ModelPackage package = RandomModel(config, 17);
   const std::unique_ptr<Backend> reference = Reference();
   const LoadedCut reference_cut = LoadInto(*reference, package);
   std::map<std::string, std::vector<float>> expected;
-  for (const auto& [name, lengths] : Batches()) {
+  for (const auto& [name, lengths] : ParityBatches()) {
     expected[name] = Outputs(*reference, reference_cut, RandomBatch(lengths, config, 5));
   }
   for (const int threads : {1, 2, 3, 8}) {
     const std::unique_ptr<Backend> cpu = Cpu(threads);
     const LoadedCut cut = LoadInto(*cpu, package);
-    for (const auto& [name, lengths] : Batches()) {
+    for (const auto& [name, lengths] : ParityBatches()) {
       ExpectNear(Outputs(*cpu, cut, RandomBatch(lengths, config, 5)), expected[name], 1e-4,
                  GetParam() + "/" + name + "/" + std::to_string(threads));
     }
@@ -203,13 +131,13 @@ void ExpectNoDependenceOnTheBatch(const BertConfig& config, const ModelPackage& 
 }
 
 TEST_P(CpuParity, APairDoesNotDependOnItsBatch) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23), GetParam());
 }
 
 // Integer sums do not depend on how many rows a call has, so that no code flips either.
 TEST_P(CpuParity, AnInt8PairDoesNotDependOnItsBatch) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   ModelPackage fixed = RandomModel(config, 23);
   StoreCodes(fixed, Stored::kAll, 0.02F);
   ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23, WeightFormat::kInt8),
@@ -219,13 +147,13 @@ TEST_P(CpuParity, AnInt8PairDoesNotDependOnItsBatch) {
 
 TEST_P(CpuParity, ABf16PairDoesNotDependOnItsBatch) {
   if (Cpu(1)->info().isa != "amx") GTEST_SKIP() << "bf16 needs amx";
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23, WeightFormat::kBf16),
                                GetParam() + "/bf16");
 }
 
 TEST_P(CpuParity, AnF16PairDoesNotDependOnItsBatch) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   ExpectNoDependenceOnTheBatch(config, RandomModel(config, 23, WeightFormat::kF16),
                                GetParam() + "/f16");
 }
@@ -235,7 +163,7 @@ TEST_P(CpuParity, AnF16PairDoesNotDependOnItsBatch) {
 // away. Each such flip disturbs all that follow it: after some layers the difference has the size
 // of bf16's own rounding noise. docs/numerics.md derives the bound.
 TEST_P(CpuParity, Bf16AgreesWithItsEmulation) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   const ModelPackage package = RandomModel(config, 17, WeightFormat::kBf16);
   const std::unique_ptr<Backend> probe = Cpu(1);
   if (probe->info().isa != "amx") {
@@ -244,7 +172,7 @@ TEST_P(CpuParity, Bf16AgreesWithItsEmulation) {
   }
   const std::unique_ptr<Backend> reference = Reference();
   const LoadedCut reference_cut = LoadInto(*reference, package);
-  for (const auto& [name, lengths] : Batches()) {
+  for (const auto& [name, lengths] : ParityBatches()) {
     const Batch batch = RandomBatch(lengths, config, 5);
     const std::vector<float> expected = Outputs(*reference, reference_cut, batch);
     for (const int threads : {1, 2}) {
@@ -258,14 +186,14 @@ TEST_P(CpuParity, Bf16AgreesWithItsEmulation) {
 // Mostly computed as f32 is. With AVX512-FP16 inputs are rounded and sums partly made in f16, which
 // the reference does not do (docs/numerics.md derives the bound).
 TEST_P(CpuParity, F16AgreesWithTheReference) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   const ModelPackage package = RandomModel(config, 17, WeightFormat::kF16);
   const std::unique_ptr<Backend> reference = Reference();
   const LoadedCut reference_cut = LoadInto(*reference, package);
   const std::unique_ptr<Backend> cpu = Cpu(2);
   const LoadedCut cut = LoadInto(*cpu, package);
   const double bound = cpu->info().isa == "avx512_fp16" ? 2e-2 : 1e-4;
-  for (const auto& [name, lengths] : Batches()) {
+  for (const auto& [name, lengths] : ParityBatches()) {
     const Batch batch = RandomBatch(lengths, config, 5);
     ExpectNear(Outputs(*cpu, cut, batch), Outputs(*reference, reference_cut, batch), bound,
                GetParam() + "/" + name + "/f16");
@@ -282,19 +210,19 @@ TEST_P(CpuParity, F16AgreesWithTheReference) {
 // in most sequences where scales are dynamic; the static one is so coarse that half of them still
 // have none, and attention of "mixed" is in f32.
 TEST_P(CpuParity, Int8AgreesWithTheReference) {
-  const BertConfig config = Configs().at(GetParam());
+  const BertConfig config = ParityConfigs().at(GetParam());
   for (const auto& [format, package] : Int8Models(config)) {
     const std::unique_ptr<Backend> reference = Reference();
     const LoadedCut reference_cut = LoadInto(*reference, package);
     std::map<std::string, std::vector<float>> expected;
-    for (const auto& [name, lengths] : Batches()) {
+    for (const auto& [name, lengths] : ParityBatches()) {
       expected[name] = Outputs(*reference, reference_cut, RandomBatch(lengths, config, 5));
     }
     for (const int threads : {1, 3}) {
       const std::unique_ptr<Backend> cpu = Cpu(threads);
       const LoadedCut cut = LoadInto(*cpu, package);
       std::vector<float> differences;
-      for (const auto& [name, lengths] : Batches()) {
+      for (const auto& [name, lengths] : ParityBatches()) {
         const std::vector<float> actual = Outputs(*cpu, cut, RandomBatch(lengths, config, 5));
         ExpectNear(actual, expected[name], kInt8Bound,
                    absl::StrCat(GetParam(), "/", name, "/", format, "/", threads));
@@ -317,7 +245,8 @@ TEST_P(CpuParity, Int8AgreesWithTheReference) {
 // Where all products are own ones, few rows of large weights are shared by outputs.
 TEST(CpuSplit, SaysWhatTheThreadsDivided) {
   if (!ChooseCpuIsa(ParityIsa()).ok()) GTEST_SKIP() << "this host lacks " << ParityIsa();
-  const ModelPackage package = RandomModel(Configs().at("family_384"), 17, WeightFormat::kInt8);
+  const ModelPackage package =
+      RandomModel(ParityConfigs().at("family_384"), 17, WeightFormat::kInt8);
   const auto split = [&](Backend& cpu, const std::vector<int>& lengths) {
     Outputs(cpu, LoadInto(cpu, package), RandomBatch(lengths, package.config, 5));
     return std::string(cpu.last_split());
@@ -329,13 +258,7 @@ TEST(CpuSplit, SaysWhatTheThreadsDivided) {
   EXPECT_EQ(split(*Cpu(1), {30}), "");
 }
 
-std::vector<std::string> ConfigNames() {
-  std::vector<std::string> names;
-  for (const auto& [name, config] : Configs()) names.push_back(name);
-  return names;
-}
-
-INSTANTIATE_TEST_SUITE_P(Models, CpuParity, ::testing::ValuesIn(ConfigNames()),
+INSTANTIATE_TEST_SUITE_P(Models, CpuParity, ::testing::ValuesIn(testing::ParityConfigNames()),
                          [](const auto& test) { return test.param; });
 
 }  // namespace
