@@ -6,7 +6,7 @@ BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 FAMILY ?= models/packages
 
-.PHONY: help setup setup-python build build-tailor demo serve test test-gcc test-cpp asan tsan lint fmt bench \
+.PHONY: help setup setup-python build build-tailor build-cuda demo serve test test-gcc test-cpp test-gpu asan tsan lint fmt bench \
         bench-engine bench-kernels bench-service bench-policies bench-cascade bench-real bench-fault bench-overhead \
         goldens fuzz image clean
 .DEFAULT_GOAL := help
@@ -28,6 +28,12 @@ build-tailor: setup
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
 	cmake --build --preset $(PRESET) --target tailor -- -j$(JOBS)
 
+build-cuda: setup  ## tailor and the GPU tests with CUDA into build/cuda (1.1 GB of wheels, no GPU); experimental
+	@tools/setup_cuda.sh
+	@[ -f build/cuda/build.ninja ] || cmake --preset cuda
+	cmake --build --preset cuda --target tailor gpu_tests -- -j$(JOBS)
+	tools/cuda_architectures.sh build/cuda
+
 demo: build-tailor  ## rank real package descriptions under five budgets; DOCS=FILE without a network
 	python3 tools/demo.py --tailor $(BUILD)/cli/tailor --family $(FAMILY) $(if $(DOCS),--documents $(DOCS))
 
@@ -42,6 +48,9 @@ test-cpp: build  ## the C++ tests alone
 
 test-gcc:  ## the C++ tests of a GCC 12 build
 	$(MAKE) test-cpp PRESET=gcc
+
+test-gpu: build-cuda  ## the GPU tests, then the same under compute-sanitizer; needs a GPU
+	tools/run_gpu_tests.py --build build/cuda
 
 asan:  ## the C++ tests under AddressSanitizer and UBSan
 	tools/setup.sh build lint
@@ -58,7 +67,7 @@ lint: setup-python  ## formatters, static analysis, types, layers, documents
 	tools/lint.sh
 
 fmt: setup-python  ## format everything in place
-	git ls-files '*.cc' '*.h' | xargs clang-format-16 -i
+	git ls-files '*.cc' '*.h' '*.cu' '*.cuh' | xargs clang-format-16 -i
 	.venv/bin/ruff format compress tools tests bench
 	.venv/bin/ruff check --fix compress tools tests bench
 

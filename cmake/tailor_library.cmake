@@ -73,6 +73,9 @@ function(tailor_test)
   if(NOT ARG_WORKING_DIRECTORY)
     set(ARG_WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   endif()
+  if(ARG_LABEL STREQUAL gpu)
+    add_dependencies(gpu_tests ${ARG_NAME})
+  endif()
   gtest_discover_tests(${ARG_NAME} WORKING_DIRECTORY "${ARG_WORKING_DIRECTORY}"
     DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT 300)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs ctest on a build and pytest, and ends with the counts of both and the reason of every skip.
 
-Usage: tools/run_tests.py --build build/release [--no-python]
+Usage: tools/run_tests.py --build build/release [--label LABEL] [--no-python]
 """
 
 from __future__ import annotations
@@ -65,6 +65,21 @@ def skip_reason(text: str) -> str:
     return lines[-1] if lines else "no reason given"
 
 
+def ctest_command(build: str, junit: Path, label: str | None) -> list[str]:
+    """Every test of a build, or those of one label."""
+    return [
+        "ctest",
+        "--test-dir",
+        str(ROOT / build),
+        "--output-on-failure",
+        "--no-tests=error",
+        "-j2",
+        "--output-junit",
+        str(junit),
+        *(["-L", f"^{label}$"] if label else []),
+    ]
+
+
 def run(command: list[str]) -> None:
     """Runs a test runner; its verdict is read from its result file."""
     print("+ " + " ".join(command), flush=True)
@@ -84,23 +99,13 @@ def main() -> int:
     """Exit code 0 when something ran and nothing failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build/release")
+    parser.add_argument("--label", help="only the C++ tests that carry it")
     parser.add_argument("--no-python", action="store_true")
     arguments = parser.parse_args()
     totals: dict[str, Counts] = {}
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "ctest.xml"
-        run(
-            [
-                "ctest",
-                "--test-dir",
-                str(ROOT / arguments.build),
-                "--output-on-failure",
-                "--no-tests=error",
-                "-j2",
-                "--output-junit",
-                str(junit),
-            ]
-        )
+        run(ctest_command(arguments.build, junit, arguments.label))
         totals["C++ (ctest)"] = read_junit(junit)
         if not arguments.no_python:
             junit = Path(folder) / "pytest.xml"

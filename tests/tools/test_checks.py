@@ -63,6 +63,24 @@ def test_grpc_outside_the_edge_is_refused(layers: ModuleType, tmp_path: Path) ->
     assert "may include <grpc" in layers.check_file(path, {})[0]
 
 
+@pytest.mark.parametrize("header", ["cuda_runtime_api.h", "cuda_fp16.h", "cublasLt.h"])
+def test_cuda_outside_its_folder_is_refused(
+    layers: ModuleType, tmp_path: Path, header: str
+) -> None:
+    text = f"#include <{header}>\n"
+    refused = write(tmp_path, "engine/cpu/gemm.cc", text)
+    assert "only engine/cuda" in layers.check_file(refused, {})[0]
+    allowed = write(tmp_path, "engine/cuda/stream.cc", text)
+    assert layers.check_file(allowed, {}) == []
+
+
+def test_kernels_of_cuda_see_no_cublas(layers: ModuleType, tmp_path: Path) -> None:
+    path = write(tmp_path, "engine/cuda/kernels/launch.cu", "#include <cublasLt.h>\n")
+    assert layers.check_file(path, {}) == [
+        "engine/cuda/kernels/launch.cu:1: only engine/cuda may include <cublas...>"
+    ]
+
+
 def test_long_file_is_refused(layers: ModuleType, tmp_path: Path) -> None:
     path = write(tmp_path, "base/long.cc", "\n" * 501)
     assert layers.check_file(path, {}) == ["base/long.cc: expected at most 500 lines, got 501"]
@@ -115,3 +133,22 @@ def test_skips_of_ctest_have_the_reason_of_the_test(tmp_path: Path) -> None:
     counts = runner.read_junit(junit)
     assert counts.passed == 1
     assert dict(counts.skips) == {"bf16 needs amx": 1}
+
+
+def test_label_limits_ctest() -> None:
+    runner = load_tool("run_tests")
+    assert "-L" not in runner.ctest_command("build/cuda", Path("x.xml"), None)
+    assert runner.ctest_command("build/cuda", Path("x.xml"), "gpu")[-2:] == ["-L", "^gpu$"]
+
+
+def test_each_program_with_gpu_tests_is_sanitised_once() -> None:
+    runner = load_tool("run_gpu_tests")
+    listing = {
+        "tests": [
+            {"name": "a", "command": ["build/b_test", "--gtest_filter=a"]},
+            {"name": "b", "command": ["build/b_test", "--gtest_filter=b"]},
+            {"name": "c", "command": ["build/a_test", "--gtest_filter=c"]},
+            {"name": "not built"},
+        ]
+    }
+    assert runner.binaries(listing) == ["build/a_test", "build/b_test"]
