@@ -67,7 +67,17 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 def source_files() -> list[Path]:
     """Tracked and new C++ files of the project."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.cc", "*.h", "*.cu", "*.cuh"],
+        [
+            "git",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "*.cc",
+            "*.h",
+            "*.cu",
+            "*.cuh",
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,
