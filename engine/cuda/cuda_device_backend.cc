@@ -100,7 +100,7 @@ class CudaBackend final : public Backend {
     Stream stream(api_.get());
     QueueForwardPass(model, batch, workspace_, stream);
     TAILOR_RETURN_IF_ERROR(stream.Finish());
-    std::copy_n(workspace_.host_outputs(), outputs.size(), outputs.begin());
+    std::copy_n(workspace_.host().outputs, outputs.size(), outputs.begin());
     const HeadConfig& head = model.config.head;
     if (head.kind != HeadKind::kEmbedding || !head.normalize) return absl::OkStatus();
     const size_t width = head.num_outputs;

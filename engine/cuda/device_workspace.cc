@@ -29,8 +29,7 @@ class Parts {
   size_t used_ = 0;
 };
 
-// All four in one piece, so that one copy brings them to the device.
-size_t LayoutIndices(const BatchLimits& limits, std::byte* begin,
+size_t LayOutIndices(const BatchLimits& limits, std::byte* begin,
                      DeviceWorkspace::Indices* indices) {
   const size_t tokens = static_cast<size_t>(limits.max_tokens) * sizeof(int32_t);
   Parts parts(begin);
@@ -43,25 +42,24 @@ size_t LayoutIndices(const BatchLimits& limits, std::byte* begin,
 
 }  // namespace
 
-size_t DeviceWorkspace::Layout(const BatchLimits& limits, std::byte* device) {
+size_t DeviceWorkspace::LayOut(const BatchLimits& limits, std::byte* begin,
+                               DevicePlaces* places) const {
   const auto tokens = static_cast<size_t>(RoundedRows(limits.max_tokens));
   const auto sequences = static_cast<size_t>(RoundedRows(limits.max_sequences));
-  Parts parts(device);
-  std::byte* indices = nullptr;
-  parts.Take(index_bytes_, &indices);
-  if (device != nullptr) LayoutIndices(limits, indices, &indices_);
-  parts.Take(tokens * row_.residual, &residual_);
-  parts.Take(tokens * row_.hidden, &hidden_);
-  parts.Take(tokens * 3 * row_.attention, &projections_);
-  parts.Take(tokens * row_.attention, &context_);
-  parts.Take(tokens * row_.hidden, &product_);
-  parts.Take(tokens * row_.ffn, &inner_);
-  parts.Take(sequences * row_.residual, &first_residual_);
-  parts.Take(sequences * row_.hidden, &first_hidden_);
-  parts.Take(sequences * row_.attention, &first_query_);
-  parts.Take(sequences * row_.residual, &head_);
-  parts.Take(sequences * row_.output, &outputs_);
-  return parts.used();
+  const size_t index_bytes = LayOutIndices(limits, begin, &places->indices);
+  Parts parts(begin == nullptr ? nullptr : begin + index_bytes);
+  parts.Take(tokens * row_.residual, &places->residual);
+  parts.Take(tokens * row_.hidden, &places->hidden);
+  parts.Take(tokens * 3 * row_.attention, &places->projections);
+  parts.Take(tokens * row_.attention, &places->context);
+  parts.Take(tokens * row_.hidden, &places->product);
+  parts.Take(tokens * row_.ffn, &places->inner);
+  parts.Take(sequences * row_.residual, &places->first_residual);
+  parts.Take(sequences * row_.hidden, &places->first_hidden);
+  parts.Take(sequences * row_.attention, &places->first_query);
+  parts.Take(sequences * row_.residual, &places->head);
+  parts.Take(sequences * row_.output, &places->outputs);
+  return index_bytes + parts.used();
 }
 
 absl::Status DeviceWorkspace::Grow(const DeviceModel& model, const BatchLimits& limits) {
@@ -86,30 +84,30 @@ absl::Status DeviceWorkspace::Grow(const DeviceModel& model, const BatchLimits& 
 }
 
 absl::Status DeviceWorkspace::Reserve(const BatchLimits& limits) {
-  index_bytes_ = LayoutIndices(limits, nullptr, &host_indices_);
-  const size_t output_bytes = static_cast<size_t>(limits.max_sequences) * row_.output;
-  const size_t host_bytes = index_bytes_ + output_bytes;
-  if (host_.bytes() < host_bytes) {
-    host_.Free();
-    TAILOR_ASSIGN_OR_RETURN(host_, Memory::Allocate(api_, Place::kHost, host_bytes));
-  }
-  LayoutIndices(limits, host_.as<std::byte>(), &host_indices_);
-  host_outputs_ = static_cast<float*>(static_cast<void*>(host_.as<std::byte>() + index_bytes_));
-
-  const size_t device_bytes = Layout(limits, nullptr);
+  DevicePlaces places;
+  const size_t device_bytes = LayOut(limits, nullptr, &places);
   if (device_.bytes() < device_bytes) {
-    device_.Free();
     size_t free_bytes = 0;
     TAILOR_RETURN_IF_ERROR(ToStatus(api_->FreeBytes(&free_bytes), "asking for free memory"));
+    free_bytes += device_.bytes();
     if (device_bytes + kSpareBytes > free_bytes) {
       return absl::ResourceExhaustedError(
           absl::StrCat("CUDA: expected ", device_bytes, " bytes for batches of ", limits.max_tokens,
                        " tokens and ", kSpareBytes, " to spare, got ", free_bytes,
-                       " free; lower --max-batch-tokens or serve fewer variants"));
+                       "; lower --max-batch-tokens or serve fewer variants"));
     }
+    device_.Free();
     TAILOR_ASSIGN_OR_RETURN(device_, Memory::Allocate(api_, Place::kDevice, device_bytes));
   }
-  Layout(limits, device_.as<std::byte>());
+  index_bytes_ = LayOutIndices(limits, nullptr, &places.indices);
+  const size_t host_bytes = index_bytes_ + static_cast<size_t>(limits.max_sequences) * row_.output;
+  if (host_.bytes() < host_bytes) {
+    TAILOR_ASSIGN_OR_RETURN(host_, Memory::Allocate(api_, Place::kHost, host_bytes));
+  }
+  LayOut(limits, device_.as<std::byte>(), &device_places_);
+  LayOutIndices(limits, host_.as<std::byte>(), &host_places_.indices);
+  host_places_.outputs =
+      static_cast<float*>(static_cast<void*>(host_.as<std::byte>() + index_bytes_));
   return absl::OkStatus();
 }
 

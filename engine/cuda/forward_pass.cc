@@ -27,10 +27,12 @@ const float* DataOf(const DeviceFloats& floats) {
 
 class ForwardPass {
  public:
-  ForwardPass(const DeviceModel& model, const Batch& batch, DeviceWorkspace& at, Stream& stream)
+  ForwardPass(const DeviceModel& model, const Batch& batch, const DeviceWorkspace& workspace,
+              Stream& stream)
       : model_(model),
         batch_(batch),
-        at_(at),
+        workspace_(workspace),
+        at_(workspace.device()),
         stream_(stream),
         hidden_dim_(model.config.hidden),
         element_(model.element) {}
@@ -42,23 +44,23 @@ class ForwardPass {
     for (size_t i = 0; i < layers.size(); ++i) {
       if (model_.reads_first_rows && i + 1 == layers.size()) {
         AttendFirstRows(layers[i]);
-        FinishLayer(layers[i], at_.first_residual(), at_.first_hidden(), batch_.num_sequences());
+        FinishLayer(layers[i], at_.first_residual, at_.first_hidden, batch_.num_sequences());
       } else {
         AttendAllRows(layers[i]);
-        FinishLayer(layers[i], at_.residual(), at_.hidden(), batch_.num_tokens());
+        FinishLayer(layers[i], at_.residual, at_.hidden, batch_.num_tokens());
       }
     }
     // From here on, one f32 row a sequence, which a last layer of first rows has left there.
     if (!model_.reads_first_rows) Pool(/*is_mean=*/true);
     const float* outputs = Head();
-    stream_.CopyToHost(at_.host_outputs(), outputs,
+    stream_.CopyToHost(workspace_.host().outputs, outputs,
                        static_cast<size_t>(batch_.num_sequences()) *
                            model_.config.head.num_outputs * sizeof(float));
   }
 
  private:
   void CopyTokens() {
-    const DeviceWorkspace::Indices& host = at_.host_indices();
+    const DeviceWorkspace::Indices& host = workspace_.host().indices;
     std::copy(batch_.token_ids.begin(), batch_.token_ids.end(), host.ids);
     std::copy(batch_.token_type_ids.begin(), batch_.token_type_ids.end(), host.types);
     std::copy(batch_.sequence_offsets.begin(), batch_.sequence_offsets.end(), host.offsets);
@@ -66,24 +68,24 @@ class ForwardPass {
     for (int i = 0; i < batch_.num_sequences(); ++i) {
       for (int t = 0; t < batch_.sequence_tokens(i); ++t) *position++ = t;
     }
-    stream_.CopyToDevice(at_.indices().ids, host.ids, at_.index_bytes());
+    stream_.CopyToDevice(at_.indices.ids, host.ids, workspace_.index_bytes());
   }
 
   void Embed() {
     stream_.Launch(EmbedLayerNorm{.element = element_,
                                   .rows = batch_.num_tokens(),
                                   .columns = hidden_dim_,
-                                  .ids = at_.indices().ids,
-                                  .positions = at_.indices().positions,
-                                  .types = at_.indices().types,
+                                  .ids = at_.indices.ids,
+                                  .positions = at_.indices.positions,
+                                  .types = at_.indices.types,
                                   .words = DataOf(model_.word_embeddings),
                                   .places = DataOf(model_.position_embeddings),
                                   .kinds = DataOf(model_.token_type_embeddings),
                                   .gamma = DataOf(model_.embedding_norm.gamma),
                                   .beta = DataOf(model_.embedding_norm.beta),
                                   .epsilon = model_.config.layer_norm_eps,
-                                  .residual = at_.residual(),
-                                  .hidden = at_.hidden()});
+                                  .residual = at_.residual,
+                                  .hidden = at_.hidden});
   }
 
   // y = x * weight^T, nothing where the model has no such product.
@@ -97,9 +99,9 @@ class ForwardPass {
     if (layer.num_heads == 0) return;
     const DeviceAttention& block = model_.attention[layer.attention];
     const int dim = layer.attention_dim();
-    Multiply(block.query_key_value, 0, 3, at_.hidden(), batch_.num_tokens(), at_.projections());
-    Attend(layer, at_.projections(), 3 * dim, Column(at_.projections(), dim),
-           Column(at_.projections(), 2 * dim), 3 * dim);
+    Multiply(block.query_key_value, 0, 3, at_.hidden, batch_.num_tokens(), at_.projections);
+    Attend(layer, at_.projections, 3 * dim, Column(at_.projections, dim),
+           Column(at_.projections, 2 * dim), 3 * dim);
   }
 
   // Keys and values of all rows, the rest of the first ones only: no other is read behind this
@@ -109,11 +111,10 @@ class ForwardPass {
     if (layer.num_heads == 0) return;
     const DeviceAttention& block = model_.attention[layer.attention];
     const int dim = layer.attention_dim();
-    Multiply(block.query_key_value, 0, 1, at_.first_hidden(), batch_.num_sequences(),
-             at_.first_query());
-    Multiply(block.query_key_value, 1, 2, at_.hidden(), batch_.num_tokens(), at_.projections());
-    Attend(layer, at_.first_query(), dim, at_.projections(), Column(at_.projections(), dim),
-           2 * dim);
+    Multiply(block.query_key_value, 0, 1, at_.first_hidden, batch_.num_sequences(),
+             at_.first_query);
+    Multiply(block.query_key_value, 1, 2, at_.hidden, batch_.num_tokens(), at_.projections);
+    Attend(layer, at_.first_query, dim, at_.projections, Column(at_.projections, dim), 2 * dim);
   }
 
   void Attend(const LayerShape& layer, const void* queries, int query_stride, const void* keys,
@@ -128,9 +129,9 @@ class ForwardPass {
                              .max_tokens = longest,
                              .num_heads = layer.num_heads,
                              .head_dim = layer.head_dim,
-                             .first_rows_only = queries == at_.first_query(),
+                             .first_rows_only = queries == at_.first_query,
                              .scale = 1.0F / std::sqrt(static_cast<float>(layer.head_dim)),
-                             .offsets = at_.indices().offsets,
+                             .offsets = at_.indices.offsets,
                              .queries = queries,
                              .query_stride = query_stride,
                              .keys = keys,
@@ -139,38 +140,37 @@ class ForwardPass {
                              .query_bias = DataOf(block.query_bias),
                              .key_bias = DataOf(block.key_bias),
                              .value_bias = DataOf(block.value_bias),
-                             .context = at_.context()});
+                             .context = at_.context});
   }
 
   // From the context of `rows` rows to the layer's output, in place of its input.
   void FinishLayer(const LayerShape& layer, float* residual, void* hidden, int rows) {
     const auto add_and_normalize = [&](const DeviceLinear& linear, const DeviceFloats& bias,
                                        const DeviceNorm& norm) {
-      stream_.Launch(
-          ResidualLayerNorm{.element = element_,
-                            .rows = rows,
-                            .columns = hidden_dim_,
-                            .product = linear.weight == nullptr ? nullptr : at_.product(),
-                            .bias = DataOf(bias),
-                            .gamma = DataOf(norm.gamma),
-                            .beta = DataOf(norm.beta),
-                            .epsilon = model_.config.layer_norm_eps,
-                            .residual = residual,
-                            .hidden = hidden});
+      stream_.Launch(ResidualLayerNorm{.element = element_,
+                                       .rows = rows,
+                                       .columns = hidden_dim_,
+                                       .product = linear.weight == nullptr ? nullptr : at_.product,
+                                       .bias = DataOf(bias),
+                                       .gamma = DataOf(norm.gamma),
+                                       .beta = DataOf(norm.beta),
+                                       .epsilon = model_.config.layer_norm_eps,
+                                       .residual = residual,
+                                       .hidden = hidden});
     };
     const DeviceAttention& attention = model_.attention[layer.attention];
-    Multiply(attention.output, 0, 1, at_.context(), rows, at_.product());
+    Multiply(attention.output, 0, 1, at_.context, rows, at_.product);
     add_and_normalize(attention.output, attention.output_bias, attention.norm);
     const DeviceFfn& ffn = model_.ffn[layer.ffn];
     if (layer.ffn_dim > 0) {
-      Multiply(ffn.in, 0, 1, hidden, rows, at_.inner());
+      Multiply(ffn.in, 0, 1, hidden, rows, at_.inner);
       stream_.Launch(BiasActivation{.element = element_,
                                     .activation = model_.activation,
                                     .rows = rows,
                                     .columns = layer.ffn_dim,
                                     .bias = DataOf(ffn.in_bias),
-                                    .values = at_.inner()});
-      Multiply(ffn.out, 0, 1, at_.inner(), rows, at_.product());
+                                    .values = at_.inner});
+      Multiply(ffn.out, 0, 1, at_.inner, rows, at_.product);
     }
     add_and_normalize(ffn.out, ffn.out_bias, ffn.norm);
   }
@@ -180,32 +180,32 @@ class ForwardPass {
                             .is_mean = is_mean,
                             .num_sequences = batch_.num_sequences(),
                             .columns = hidden_dim_,
-                            .offsets = at_.indices().offsets,
-                            .rows = at_.residual(),
-                            .residual = at_.first_residual(),
-                            .hidden = at_.first_hidden()});
+                            .offsets = at_.indices.offsets,
+                            .rows = at_.residual,
+                            .residual = at_.first_residual,
+                            .hidden = at_.first_hidden});
   }
 
   // The outputs' place.
   const float* Head() {
     const int rows = batch_.num_sequences();
-    if (model_.classifier.weight == nullptr) return at_.first_residual();
-    const float* row = at_.first_residual();
+    if (model_.classifier.weight == nullptr) return at_.first_residual;
+    const float* row = at_.first_residual;
     if (model_.pooler.weight != nullptr) {
-      Multiply(model_.pooler, 0, 1, at_.first_residual(), rows, at_.head());
+      Multiply(model_.pooler, 0, 1, at_.first_residual, rows, at_.head);
       stream_.Launch(BiasActivation{.activation = PoolerKernel(model_.config.head.pooler),
                                     .rows = rows,
                                     .columns = hidden_dim_,
                                     .bias = DataOf(model_.pooler_bias),
-                                    .values = at_.head()});
-      row = at_.head();
+                                    .values = at_.head});
+      row = at_.head;
     }
-    Multiply(model_.classifier, 0, 1, row, rows, at_.outputs());
+    Multiply(model_.classifier, 0, 1, row, rows, at_.outputs);
     stream_.Launch(BiasActivation{.rows = rows,
                                   .columns = model_.config.head.num_outputs,
                                   .bias = DataOf(model_.classifier_bias),
-                                  .values = at_.outputs()});
-    return at_.outputs();
+                                  .values = at_.outputs});
+    return at_.outputs;
   }
 
   // The matrix whose first column is this one of the encoder's.
@@ -215,7 +215,8 @@ class ForwardPass {
 
   const DeviceModel& model_;
   const Batch& batch_;
-  DeviceWorkspace& at_;
+  const DeviceWorkspace& workspace_;
+  const DeviceWorkspace::DevicePlaces& at_;
   Stream& stream_;
   const int hidden_dim_;
   const Element element_;
@@ -248,8 +249,8 @@ MatrixProduct ProductOf(const DeviceLinear& linear, int first, int count, const 
   return product;
 }
 
-void QueueForwardPass(const DeviceModel& model, const Batch& batch, DeviceWorkspace& workspace,
-                      Stream& stream) {
+void QueueForwardPass(const DeviceModel& model, const Batch& batch,
+                      const DeviceWorkspace& workspace, Stream& stream) {
   ForwardPass(model, batch, workspace, stream).Queue();
 }
 

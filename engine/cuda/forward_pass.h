@@ -15,9 +15,9 @@ namespace tailor::cuda {
 MatrixProduct ProductOf(const DeviceLinear& linear, int first, int count, const void* x, int rows,
                         void* y);
 
-// Queues the whole pass of a batch that fits the workspace, from its tokens to host_outputs() of
+// Queues the whole pass of a batch that fits the workspace, from its tokens to host().outputs of
 // the workspace: logits, or embeddings before they are normalised. Errors stay in the stream.
-void QueueForwardPass(const DeviceModel& model, const Batch& batch, DeviceWorkspace& workspace,
-                      Stream& stream);
+void QueueForwardPass(const DeviceModel& model, const Batch& batch,
+                      const DeviceWorkspace& workspace, Stream& stream);
 
 }  // namespace tailor::cuda

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention: a block for each sequence, head and kQueries query rows; a warp for kWarpQueries of
-// them, which it takes one after another against a tile of kWarp keys in shared memory. A lane has
-// one key of the tile for the scores and every 32nd column of the head for the context.
+// Attention: a block for each sequence, head and kQueries query rows, a warp for each row. The
+// warps share tiles of kWarp keys and values in shared memory: a lane has one key of the tile for
+// the scores, and every 32nd column of the head for the context, in registers.
 #pragma once
 
 #include "engine/cuda/kernels/attention.h"
@@ -9,16 +9,14 @@
 
 namespace tailor::cuda {
 
-constexpr int kAttentionWarps = 4;
-constexpr int kWarpQueries = 4;
-constexpr int kQueries = kAttentionWarps * kWarpQueries;
+constexpr int kQueries = 8;
 constexpr int kLaneColumns = kMaxHeadDim / kWarp;
 constexpr int kKeyStride = kMaxHeadDim + 1;  // odd: 32 lanes at one column hit 32 banks
 
 inline LaunchShape ShapeOf(const Attention& call) {
   const int queries = call.first_rows_only ? 1 : call.max_tokens;
   return {.blocks = {call.num_sequences, call.num_heads, CeilDivide(queries, kQueries)},
-          .threads = kAttentionWarps * kWarp};
+          .threads = kQueries * kWarp};
 }
 
 // `count` rows of this head with their bias, as f32, into rows of `stride` numbers; zeros up to
@@ -26,7 +24,7 @@ inline LaunchShape ShapeOf(const Attention& call) {
 template <typename T>
 __device__ void LoadRows(const T* rows, int row_stride, const float* bias, int head_dim, int count,
                          int all, float* to, int stride) {
-  for (int i = static_cast<int>(threadIdx.x); i < all * head_dim; i += kAttentionWarps * kWarp) {
+  for (int i = static_cast<int>(threadIdx.x); i < all * head_dim; i += kQueries * kWarp) {
     const int row = i / head_dim;
     const int column = i % head_dim;
     float value = 0;
@@ -44,7 +42,7 @@ __global__ void Kernel(Attention call) {
   __shared__ float queries[kQueries * kMaxHeadDim];
   __shared__ float keys[kWarp * kKeyStride];
   __shared__ float values[kWarp * kMaxHeadDim];
-  __shared__ float weights[kAttentionWarps * kWarp];  // of a warp's present query and tile
+  __shared__ float weights[kQueries * kWarp];  // of a warp's present query and tile
 
   const int sequence = static_cast<int>(blockIdx.x);
   const int begin = call.offsets[sequence];
@@ -68,16 +66,11 @@ __global__ void Kernel(Attention call) {
 
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float* query = queries + warp * kMaxHeadDim;
   float* weight = weights + warp * kWarp;
-  float largest[kWarpQueries];
-  float total[kWarpQueries];
-  float context[kWarpQueries][kLaneColumns];
-  for (int q = 0; q < kWarpQueries; ++q) {
-    largest[q] = -INFINITY;
-    total[q] = 0;
-    for (int c = 0; c < kLaneColumns; ++c) context[q][c] = 0;
-  }
-
+  float largest = -INFINITY;
+  float total = 0;
+  float context[kLaneColumns] = {};
   for (int tile = 0; tile < tokens; tile += kWarp) {
     const int present = tokens - tile < kWarp ? tokens - tile : kWarp;
     const size_t skip = static_cast<size_t>(tile) * static_cast<size_t>(call.key_stride);
@@ -87,38 +80,31 @@ __global__ void Kernel(Attention call) {
     LoadRows(value_rows + skip, call.key_stride, call.value_bias + head, head_dim, present, kWarp,
              values, kMaxHeadDim);
     __syncthreads();
-    for (int q = 0; q < kWarpQueries; ++q) {
-      const float* query = queries + (warp * kWarpQueries + q) * kMaxHeadDim;
-      float score = 0;
-      for (int i = 0; i < head_dim; ++i) score += query[i] * keys[lane * kKeyStride + i];
-      score = lane < present ? score * call.scale : -INFINITY;
-      const float before = largest[q];
-      largest[q] = fmaxf(before, WarpMax(score));
-      const float shrink = expf(before - largest[q]);  // 0 for the first tile
-      const float mine = expf(score - largest[q]);
-      total[q] = total[q] * shrink + WarpSum(mine);
-      weight[lane] = mine;
-      __syncwarp();  // every lane's weight is there
-      for (int c = 0; c < kLaneColumns; ++c) {
-        const int column = lane + c * kWarp;
-        if (column >= head_dim) break;
-        float sum = context[q][c] * shrink;
-        for (int k = 0; k < kWarp; ++k) sum += weight[k] * values[k * kMaxHeadDim + column];
-        context[q][c] = sum;
-      }
-      __syncwarp();  // every lane is done with the weights
+    float score = 0;
+    for (int i = 0; i < head_dim; ++i) score += query[i] * keys[lane * kKeyStride + i];
+    score = lane < present ? score * call.scale : -INFINITY;
+    const float before = largest;
+    largest = fmaxf(before, WarpMax(score));
+    const float shrink = expf(before - largest);  // 0 for the first tile
+    const float mine = expf(score - largest);
+    total = total * shrink + WarpSum(mine);
+    weight[lane] = mine;
+    __syncwarp();  // every lane's weight is there
+    for (int c = 0; c < kLaneColumns; ++c) {
+      const int column = lane + c * kWarp;
+      if (column >= head_dim) continue;
+      float sum = context[c] * shrink;
+      for (int k = 0; k < kWarp; ++k) sum += weight[k] * values[k * kMaxHeadDim + column];
+      context[c] = sum;
     }
   }
 
+  if (warp >= count) return;
   const size_t width = static_cast<size_t>(call.num_heads) * static_cast<size_t>(head_dim);
-  for (int q = 0; q < kWarpQueries; ++q) {
-    const int query = warp * kWarpQueries + q;
-    if (query >= count) return;
-    T* out = static_cast<T*>(call.context) + head + static_cast<size_t>(row + query) * width;
-    for (int c = 0; c < kLaneColumns; ++c) {
-      const int column = lane + c * kWarp;
-      if (column < head_dim) out[column] = FromFloat<T>(context[q][c] / total[q]);
-    }
+  T* out = static_cast<T*>(call.context) + head + static_cast<size_t>(row + warp) * width;
+  for (int c = 0; c < kLaneColumns; ++c) {
+    const int column = lane + c * kWarp;
+    if (column < head_dim) out[column] = FromFloat<T>(context[c] / total);
   }
 }
 
