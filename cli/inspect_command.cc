@@ -8,6 +8,7 @@
 
 #include "cli/inspect_report.h"
 
+#include "engine/backend_factory.h"
 #include "engine/model/family_folder.h"
 
 namespace tailor {
@@ -31,7 +32,8 @@ int Inspect(const std::filesystem::path& folder, const InspectOptions& options, 
   if (options.as_json) {
     out << InspectJson(*family, options.verify ? &verified : nullptr) << std::flush;
   } else {
-    out << InspectTable(*family) << VerifyTable(verified) << std::flush;
+    out << InspectTable(*family) << VerifyTable(verified) << "backends: " << BackendSummary()
+        << std::endl;
   }
   if (family->variants.empty()) return kExitNothing;
   return family->problems.empty() && AllVerified(verified) ? kExitGood : kExitProblems;

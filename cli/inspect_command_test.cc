@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using testing::TempFolder;
 
 struct Result {
@@ -64,7 +65,7 @@ TEST_F(InspectTest, PrintsTheLadderCheapestFirst) {
   std::istringstream lines(result.out);
   std::vector<std::string> table;
   for (std::string line; std::getline(lines, line);) table.push_back(line);
-  ASSERT_EQ(table.size(), 5u) << result.out;
+  ASSERT_EQ(table.size(), 6u) << result.out;
   EXPECT_THAT(table[0], HasSubstr("family tiny: 3 variants, vocabulary of 104 entries"));
   EXPECT_THAT(table[1], HasSubstr("variant "));
   EXPECT_THAT(table[2], HasSubstr("small "));
@@ -75,6 +76,8 @@ TEST_F(InspectTest, PrintsTheLadderCheapestFirst) {
   EXPECT_TRUE(table[3].ends_with(" no"));
   EXPECT_TRUE(table[4].ends_with(" yes"));
   EXPECT_EQ(table[1].size(), table[4].size());
+  EXPECT_THAT(table[5], MatchesRegex("backends: cpu \\([a-z0-9_]+\\), reference, cuda \\(.*"
+                                     "experimental: never run on a GPU\\)"));
 }
 
 TEST_F(InspectTest, NamesProblemsAndExitsWithOne) {

@@ -142,7 +142,6 @@ void AddScoreCommand(CLI::App& app, int* exit_code) {
   struct Options : ScoreOptions {
     std::string lists = "-";
     std::string family_name;
-    std::string device = "cpu";
   };
   const auto options = std::make_shared<Options>();
   CLI::App* command =
@@ -159,17 +158,25 @@ void AddScoreCommand(CLI::App& app, int* exit_code) {
       ->capture_default_str();
   command->add_option("--cpu-isa", options->backend.cpu_isa, "Instruction set, as of `serve`")
       ->capture_default_str();
-  command->add_option("--device", options->device, "cpu, or the slow and exact reference")
-      ->check(CLI::IsMember({"cpu", "reference"}))
+  const std::vector<std::string> devices(kDeviceNames.begin(), kDeviceNames.end());
+  command
+      ->add_option_function<std::string>(
+          "--device",
+          [options](const std::string& name) { options->backend.device = *DeviceNamed(name); },
+          "As of `serve`; reference is slow and exact")
+      ->check(CLI::IsMember(devices))
+      ->default_str("cpu");
+  command
+      ->add_option("--cuda-device", options->backend.cuda_device, "Which GPU, as CUDA numbers them")
+      ->check(CLI::Range(0, 63))
       ->capture_default_str();
   client::AddEnvironmentAndConfig(command);
   command->footer(
       "Exit codes: 0 scored, 64 a wrong option, line or variant, 66 unreadable input or no such "
-      "variant.");
+      "variant, 78 no such device.");
   command->callback([command, options, exit_code] {
     absl::Status status = client::ApplyConfigFile(command);
     options->family = options->family_name;
-    if (options->device == "reference") options->backend.device = Device::kReference;
     std::ifstream file;
     if (status.ok() && options->lists != "-") {
       file.open(options->lists);

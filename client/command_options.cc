@@ -110,6 +110,8 @@ int ReportLocalProblem(std::string_view command, const absl::Status& status) {
       return kExitNoInput;
     case absl::StatusCode::kUnavailable:
       return kExitUnavailable;
+    case absl::StatusCode::kFailedPrecondition:
+      return kExitConfig;
     default:
       return kExitUsage;
   }

@@ -19,6 +19,7 @@ enum ExitCode : int {
   kExitNoInput = 66,      // a file cannot be read
   kExitUnavailable = 69,  // no server there, or not ready
   kExitVoid = 75,         // load: the client did not keep its schedule; try again elsewhere
+  kExitConfig = 78,       // this host or build lacks what was asked for
 };
 
 // Lets every option of `command` also be set by an environment variable, TAILOR_ and its name in

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "base/thread.h"
 #include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/cpu_isa.h"
 #include "engine/cuda/cuda_backend.h"
 #include "engine/linear/linear_backend.h"
 #include "engine/reference/reference_backend.h"
@@ -65,6 +66,21 @@ absl::StatusOr<std::unique_ptr<Backend>> CreateEncoderBackend(const BackendOptio
 }
 
 }  // namespace
+
+std::optional<Device> DeviceNamed(std::string_view name) {
+  constexpr std::array<Device, kDeviceNames.size()> kDevices = {Device::kCpu, Device::kCuda,
+                                                                Device::kAuto, Device::kReference};
+  for (size_t i = 0; i < kDeviceNames.size(); ++i) {
+    if (kDeviceNames[i] == name) return kDevices[i];
+  }
+  return std::nullopt;
+}
+
+std::string BackendSummary() {
+  const absl::StatusOr<CpuIsa> isa = ChooseCpuIsa("auto");
+  return absl::StrCat("cpu (", isa.ok() ? CpuIsaName(*isa) : "unknown", "), reference, cuda (",
+                      HasCuda() ? "" : "not built in; ", std::string(kCudaNotice), ")");
+}
 
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
   TAILOR_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend, CreateEncoderBackend(options));

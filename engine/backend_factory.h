@@ -2,8 +2,11 @@
 // The only place that knows every backend.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 
@@ -14,6 +17,14 @@ namespace tailor {
 // kAuto: the GPU where there is one that this build can use, else the CPU; BackendInfo::choice says
 // why.
 enum class Device { kCpu, kCuda, kAuto, kReference };
+
+inline constexpr std::array<std::string_view, 4> kDeviceNames = {"cpu", "cuda", "auto",
+                                                                 "reference"};
+// Absent for any other name.
+std::optional<Device> DeviceNamed(std::string_view name);
+
+// What this binary can run batches on, in one line for a person: "cpu (amx), reference, ...".
+std::string BackendSummary();
 
 // Whether each engine thread is kept on a core of its own. Threads that wake up together are
 // otherwise put on one core now and then, and stay there for milliseconds: a short batch then takes

@@ -33,6 +33,7 @@ ServerFacts FactsOf(const LoadedFamily& family, const ServerConfig& config, Time
   facts.family = family.id;
   facts.device = family.backend->info().device;
   facts.isa = family.backend->info().isa;
+  facts.notice = family.backend->info().notice;
   facts.threads = family.backend->info().threads;
   facts.cores = family.backend->info().cores;
   facts.policy = config.policy;
@@ -245,6 +246,16 @@ class RunningServer final : public Server {
   bool shut_ = false;
 };
 
+void LogDevice(const BackendInfo& info) {
+  if (!info.choice.empty()) {
+    Log(LogLevel::kInfo, "device chosen",
+        {{"device", info.device}, {"isa", info.isa}, {"why", info.choice}});
+  }
+  if (!info.notice.empty()) {
+    Log(LogLevel::kWarning, "device notice", {{"device", info.device}, {"notice", info.notice}});
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
@@ -253,6 +264,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
   if (!config.cost_file.empty()) TAILOR_RETURN_IF_ERROR(CheckCostFile(config.cost_file));
   TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
   const Duration loading = clock->Now() - started;
+  LogDevice(family.backend->info());
   const size_t num_variants = family.variants.size();
   auto server = std::make_unique<RunningServer>(config, std::move(family), started, clock);
   TAILOR_RETURN_IF_ERROR(server->Listen());

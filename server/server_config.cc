@@ -16,6 +16,7 @@
 
 #include "base/nearest_name.h"
 #include "base/status_macros.h"
+#include "engine/backend_factory.h"
 #include "server/pipeline/policies/registry.h"
 
 namespace tailor {
@@ -39,7 +40,15 @@ std::vector<ConfigOption> MakeOptions() {
       {"verify-variants", U::kFlag, &C::verify_variants,
        "Score 8 of the reference pairs of each variant at start, and refuse a variant that does "
        "not reproduce its own scores."},
-      {"device", U::kText, &C::device, "Backend that runs the model.", 0, 0, {"cpu", "reference"}},
+      {"device",
+       U::kText,
+       &C::device,
+       "Backend that runs the model. auto: cuda where there is a GPU that this build can use, else "
+       "cpu; the log says why.",
+       0,
+       0,
+       {kDeviceNames.begin(), kDeviceNames.end()}},
+      {"cuda-device", U::kCount, &C::cuda_device, "Which GPU, as CUDA numbers them.", 0, 63},
       {"cpu-isa", U::kText, &C::cpu_isa,
        "Instruction set of the cpu backend: auto takes the best that the host has of amx, "
        "avx512_fp16, avx512_vnni, avx2 and portable, a name forces one and fails where it is "

@@ -28,6 +28,7 @@ struct ServerConfig {
   bool verify_variants = true;
 
   std::string device = "cpu";
+  int cuda_device = 0;
   std::string cpu_isa = "auto";
   int threads = 0;
   std::string pin_threads = "auto";

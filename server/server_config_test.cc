@@ -98,7 +98,7 @@ TEST_F(ConfigTest, BadValuesNameSourceOptionRangeAndValue) {
   EXPECT_EQ(ErrorOf(Resolve("", {{"TAILOR_REPLY_MARGIN", "soon"}}, {})),
             "environment TAILOR_REPLY_MARGIN: reply-margin: expected 0 to 10s, got \"soon\"");
   EXPECT_THAT(ErrorOf(Resolve(WriteFile("device = \"gpu\"\n"), {}, {})),
-              HasSubstr("device: expected cpu, reference, got \"gpu\""));
+              HasSubstr("device: expected cpu, cuda, auto, reference, got \"gpu\""));
   EXPECT_EQ(ErrorOf(Resolve("", {}, {{"safety", "nan"}})),
             "--safety: expected 0.5 to 10, got \"nan\"");
   EXPECT_THAT(ErrorOf(Resolve("/nowhere/tailor.toml", {}, {})), HasSubstr("readable file"));

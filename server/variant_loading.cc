@@ -25,7 +25,8 @@ void Refuse(const std::string& id, const absl::Status& status, LoadedFamily* fam
 
 BackendOptions BackendOptionsOf(const ServerConfig& config, const FamilyFolder& folder) {
   BackendOptions options;
-  options.device = config.device == "reference" ? Device::kReference : Device::kCpu;
+  options.device = *DeviceNamed(config.device);  // one of the option's choices
+  options.cuda_device = config.cuda_device;
   options.threads = config.threads;
   options.pinning = config.pin_threads == "on"    ? Pinning::kOn
                     : config.pin_threads == "off" ? Pinning::kOff

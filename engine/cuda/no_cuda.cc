@@ -4,6 +4,8 @@
 
 namespace tailor {
 
+bool HasCuda() { return false; }
+
 absl::StatusOr<std::unique_ptr<Backend>> CreateCudaBackend(const CudaBackendOptions&) {
   return absl::FailedPreconditionError(
       "cuda: expected a build with CUDA, got one without; build with `make build-cuda`");

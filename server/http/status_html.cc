@@ -188,6 +188,7 @@ std::string Facts(const Json& status) {
                       fact("uptime", Age(status["uptime_s"])), fact("policy", status["policy"]),
                       fact("backend", absl::StrCat(status["device"].get<std::string>(), " ",
                                                    status["isa"].get<std::string>())),
+                      status.contains("notice") ? fact("notice", status["notice"]) : "",
                       fact("threads", absl::StrCat(status["threads"].get<int>())),
                       fact("resident", Bytes(status["resident_bytes"])),
                       fact("queued requests", absl::StrCat(queue["requests"].get<int>())),

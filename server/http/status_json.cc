@@ -72,6 +72,7 @@ nlohmann::json StatusJson(const StatusInput& input) {
                {"queue", {{"requests", 0}, {"tokens", 0}}},
                {"variants", Json::array()},
                {"decisions", Json::array()}};
+  if (!facts.notice.empty()) json["notice"] = facts.notice;
   if (input.ranker != nullptr) {
     const StatusReport report = input.ranker->Report();
     const std::vector<ServedVariant>& variants = input.ranker->variants();

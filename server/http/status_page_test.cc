@@ -37,6 +37,16 @@ TEST(StatusJson, WorksWithoutAPipeline) {
   EXPECT_EQ(status["variants"][0]["state"], "refused");
 }
 
+TEST(StatusHtml, ShowsTheNoticeOfABackendThatHasOne) {
+  EXPECT_THAT(StatusHtml(FullStatus()), Not(HasSubstr("notice")));
+  ServerFacts facts;
+  facts.device = "cuda";
+  facts.notice = "never <run>";
+  const nlohmann::json status = StatusJson({.facts = &facts, .state = "ready"});
+  EXPECT_EQ(status["notice"], "never <run>");
+  EXPECT_THAT(StatusHtml(status), HasSubstr("<dt>notice</dt><dd>never &lt;run&gt;</dd>"));
+}
+
 TEST(StatusHtml, ShowsRefusedVariantsEscaped) {
   const std::string page = StatusHtml(FullStatus());
   EXPECT_THAT(page, HasSubstr("bad&lt;script&gt;"));

@@ -20,6 +20,7 @@ struct ServerFacts {
   std::string family;
   std::string device;
   std::string isa;
+  std::string notice;  // BackendInfo::notice
   int threads = 0;
   std::vector<int> cores;  // of the engine threads; empty: not pinned
   std::string policy;

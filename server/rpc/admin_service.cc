@@ -139,6 +139,7 @@ void AdminService::GetStatus(const Exchange::Ptr& exchange) {
   response->set_policy(facts_->policy);
   response->set_device(facts_->device);
   response->set_isa(facts_->isa);
+  response->set_notice(facts_->notice);
   response->set_threads(facts_->threads);
   response->set_uptime_s(ToSeconds(now - facts_->started));
   response->set_resident_bytes(static_cast<int64_t>(ReadProcessStats().resident_bytes));

@@ -196,6 +196,45 @@ def test_devices_and_policies(start: Start, stubs: Stubs, arguments: list[str]) 
     assert answer.execution.variant == expected
 
 
+def has_gpu() -> bool:
+    """Whether there may be a GPU that a build with CUDA would take."""
+    return Path("/dev/nvidiactl").exists()
+
+
+@pytest.mark.skipif(has_gpu(), reason="expects a machine without a GPU")
+def test_cuda_without_a_gpu_is_one_line_and_78(family: Path, tmp_path: Path) -> None:
+    served = run_tailor(
+        *["serve", "--family", str(family), "--listen", "127.0.0.1:0"], "--device=cuda"
+    )
+    assert served.returncode == EXIT_CONFIG
+    assert one_line(served.stderr).startswith("tailor serve: cuda: expected ")
+    lists = tmp_path / "lists.jsonl"
+    lists.write_text('{"query": "a", "documents": ["b"]}\n')
+    scored = run_tailor(
+        *["score", "--family", str(family), "--variant", "small", "--lists", str(lists)],
+        "--device=cuda",
+    )
+    assert scored.returncode == EXIT_CONFIG
+    assert one_line(scored.stderr).startswith("tailor score: cuda: expected ")
+
+
+def test_a_gpu_beyond_the_range_is_refused(family: Path) -> None:
+    result = run_tailor("serve", "--family", str(family), "--cuda-device", "64")
+    assert result.returncode == EXIT_CONFIG
+    assert one_line(result.stderr).endswith('--cuda-device: expected 0 to 63, got "64"')
+
+
+@pytest.mark.skipif(has_gpu(), reason="expects a machine without a GPU")
+def test_auto_takes_the_cpu_and_says_why(start: Start, tmp_path: Path) -> None:
+    served = start("--device=auto", "--log-format=json")
+    assert json.loads(served.page("/statusz?format=json")[1])["device"] == "cpu"
+    log = [json.loads(line) for line in (tmp_path / "server-0.log").read_text().splitlines()]
+    chosen = [line for line in log if line["event"] == "device chosen"]
+    assert len(chosen) == 1
+    assert chosen[0]["device"] == "cpu"
+    assert chosen[0]["why"].startswith("auto: cuda: expected ")
+
+
 def test_an_unknown_fixed_variant_names_the_nearest(family: Path) -> None:
     result = run_tailor(
         "serve", "--family", str(family), "--listen", "127.0.0.1:0", "--policy", "fixed:smal"
