@@ -18,6 +18,7 @@
 #include "client/rank_command.h"
 
 #include "base/nearest_name.h"
+#include "server/serve.h"
 #include "server/serve_command.h"
 
 namespace {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,5 +49,9 @@ struct BackendOptions {
 // FailedPrecondition when the host lacks it, or when kCuda finds no such GPU or a build without
 // CUDA.
 absl::StatusOr<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
+
+// CreateBackend, or what a test has in its place.
+using BackendFactory =
+    std::function<absl::StatusOr<std::unique_ptr<Backend>>(const BackendOptions&)>;
 
 }  // namespace tailor

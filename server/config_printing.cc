@@ -28,8 +28,9 @@ table are left alone: orchestrators set such for every service of that name.
 
 Durations are written like `20ms`, `1.5s` or `2m`; sizes in bytes or like `64KiB` or `4MiB`.
 `tailor serve --print-config` prints the values in force as a file, `tailor serve --check-config`
-checks them and ends. A bad configuration, and a port that is in use, end the server with exit code
-78 and one line.
+checks them and ends. A bad configuration, a port that is in use and a device that is not there end
+the server with exit code 78 and one line; the loss of its device with 70, within five seconds and
+without the drain delay.
 
 | option | default | allowed | what it does |
 |---|---|---|---|

@@ -25,6 +25,7 @@
 namespace tailor {
 namespace {
 
+constexpr Duration kLossGrace = std::chrono::seconds(1);
 constexpr int kMaxDefaultPollers = 2;  // the network is not what limits a ranking server
 
 ServerFacts FactsOf(const LoadedFamily& family, const ServerConfig& config, TimePoint started) {
@@ -107,8 +108,9 @@ void ReadPriors(const ServerConfig& config, const CostHost& host,
 class RunningServer final : public Server {
  public:
   RunningServer(const ServerConfig& config, LoadedFamily family, TimePoint started,
-                const Clock* clock)
+                const Clock* clock, const ServerHooks& hooks)
       : config_(config),
+        hooks_(hooks),
         clock_(clock),
         facts_(FactsOf(family, config, started)),
         cost_host_(CostHostOf(family.backend->info(), TAILOR_VERSION)),
@@ -128,10 +130,11 @@ class RunningServer final : public Server {
       const BatchLimits limits = family_.backend->info().limits;
       std::vector<std::unique_ptr<Backend>> backends;
       backends.push_back(std::move(family_.backend));
+      RankerOptions options = RankerOptionsOf(config_, limits, family_.calibration);
+      options.on_device_lost = [this](const absl::Status& problem) { OnDeviceLost(problem); };
       TAILOR_ASSIGN_OR_RETURN(
-          ranker_,
-          Ranker::Create(RankerOptionsOf(config_, limits, family_.calibration), family_.tokenizer,
-                         std::move(family_.variants), std::move(backends), &recorder_, clock_));
+          ranker_, Ranker::Create(options, family_.tokenizer, std::move(family_.variants),
+                                  std::move(backends), &recorder_, clock_));
     }
     TAILOR_ASSIGN_OR_RETURN(grpc_,
                             GrpcServer::Start(GrpcOptionsOf(config_), {.ranker = ranker_.get(),
@@ -157,8 +160,9 @@ class RunningServer final : public Server {
     TAILOR_RETURN_IF_ERROR(ranker_->WarmUp());
     KeepCosts();
     LogPlan();
-    health_.MoveTo(HealthState::kReady);
-    Log(LogLevel::kInfo, "ready", {{"start_s", ToSeconds(clock_->Now() - facts_.started)}});
+    if (health_.MoveTo(HealthState::kReady)) {
+      Log(LogLevel::kInfo, "ready", {{"start_s", ToSeconds(clock_->Now() - facts_.started)}});
+    }
     return absl::OkStatus();
   }
 
@@ -170,13 +174,21 @@ class RunningServer final : public Server {
 
   void Shutdown() override {
     if (ranker_ != nullptr) ranker_->StopAdmitting();
-    grpc_->Shutdown(config_.drain_grace);
+    const bool has_failed = health_.state() == HealthState::kFailed;
+    grpc_->Shutdown(has_failed ? std::min(kLossGrace, config_.drain_grace) : config_.drain_grace);
     shut_ = true;
     http_ = nullptr;
     if (ranker_ != nullptr && ranker_->Report().warm) KeepCosts();
   }
 
  private:
+  void OnDeviceLost(const absl::Status& problem) {
+    health_.MoveTo(HealthState::kFailed);
+    Log(LogLevel::kError, "device lost",
+        {{"device", facts_.device}, {"problem", std::string(problem.message())}});
+    hooks_.on_device_lost(problem);
+  }
+
   void KeepCosts() const {
     if (config_.cost_file.empty()) return;
     const absl::Status written =
@@ -234,6 +246,7 @@ class RunningServer final : public Server {
   }
 
   const ServerConfig config_;
+  const ServerHooks hooks_;
   const Clock* const clock_;
   const ServerFacts facts_;
   const CostHost cost_host_;
@@ -259,14 +272,15 @@ void LogDevice(const BackendInfo& info) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,
-                                                      const Clock* clock) {
+                                                      const Clock* clock,
+                                                      const ServerHooks& hooks) {
   const TimePoint started = clock->Now();
   if (!config.cost_file.empty()) TAILOR_RETURN_IF_ERROR(CheckCostFile(config.cost_file));
-  TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config));
+  TAILOR_ASSIGN_OR_RETURN(LoadedFamily family, LoadFamily(config, hooks.create_backend));
   const Duration loading = clock->Now() - started;
   LogDevice(family.backend->info());
   const size_t num_variants = family.variants.size();
-  auto server = std::make_unique<RunningServer>(config, std::move(family), started, clock);
+  auto server = std::make_unique<RunningServer>(config, std::move(family), started, clock, hooks);
   TAILOR_RETURN_IF_ERROR(server->Listen());
   Log(LogLevel::kInfo, "family loaded",
       {{"variants", num_variants}, {"load_s", ToSeconds(loading)}});

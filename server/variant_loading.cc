@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "engine/backend_factory.h"
 #include "engine/model/family_folder.h"
 #include "engine/model/product_weights.h"
 #include "server/calibration_file.h"
+#include "server/pipeline/refusal.h"
 #include "server/reference_check.h"
 
 namespace tailor {
@@ -77,19 +77,26 @@ FamilyCalibration LoadCalibration(const std::filesystem::path& family,
   return {};
 }
 
+// The other variants could not run either.
+absl::Status LostAtStart(const absl::Status& problem) {
+  return MakeRefusal({.refusal = Refusal::kDeviceLost}, std::string(problem.message()));
+}
+
 }  // namespace
 
-absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
+absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config,
+                                        const BackendFactory& create_backend) {
   TAILOR_ASSIGN_OR_RETURN(FamilyFolder folder, LoadFamilyFolder(config.family));
   LoadedFamily family;
   family.id = folder.id;
   for (const VariantProblem& problem : folder.problems) {
     Refuse(problem.name, problem.status, &family);
   }
-  TAILOR_ASSIGN_OR_RETURN(family.backend, CreateBackend(BackendOptionsOf(config, folder)));
+  TAILOR_ASSIGN_OR_RETURN(family.backend, create_backend(BackendOptionsOf(config, folder)));
   ReferenceChecker checker(folder.path);
   for (const ModelPackage& package : folder.variants) {
     absl::StatusOr<LoadedCut> loaded = family.backend->Load(package);
+    if (absl::IsUnavailable(loaded.status())) return LostAtStart(loaded.status());
     if (!loaded.ok()) {
       Refuse(package.id, loaded.status(), &family);
       continue;
@@ -101,6 +108,7 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config) {
     if (config.verify_variants) {
       const absl::Status verified =
           Verify(package, *family.tokenizer, *loaded, checker, *family.backend);
+      if (absl::IsUnavailable(verified)) return LostAtStart(verified);
       if (!verified.ok()) {
         Refuse(package.id, verified, &family);
         continue;

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 
 #include "engine/api/backend.h"
+#include "engine/backend_factory.h"
 #include "server/calibration_file.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/server_facts.h"
@@ -27,8 +28,9 @@ struct LoadedFamily {
   FamilyCalibration calibration;        // empty: none, the log has the reason
 };
 
-// Fails when the folder cannot be read or the backend cannot be had; a variant that cannot be
-// served is refused and the others stay, even none.
-absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config);
+// Fails when the folder cannot be read or the backend cannot be had, and as kDeviceLost; a variant
+// that cannot be served is refused and the others stay, even none.
+absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config,
+                                        const BackendFactory& create_backend = CreateBackend);
 
 }  // namespace tailor

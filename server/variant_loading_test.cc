@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "server/pipeline/refusal.h"
+#include "tests/testing/fake_backend.h"
 #include "tests/testing/reference_pairs.h"
 #include "tests/testing/safetensors_writer.h"
 #include "tests/testing/stored_forms.h"
@@ -58,6 +60,7 @@ class VariantLoadingTest : public ::testing::Test {
 
   testing::TempFolder temp_;
   ServerConfig config_;
+  int runs_ = 0;
 };
 
 TEST_F(VariantLoadingTest, TakesVariantsThatReproduceTheirScores) {
@@ -93,6 +96,21 @@ TEST_F(VariantLoadingTest, RefusesBrokenLines) {
   testing::WriteFile(temp_.path() / "reference_pairs.jsonl",
                      "{\"query\": \"a\", \"document\": \"b\"}\n{\"query\": 1}\n");
   ExpectRefused("reference_pairs.jsonl:2.document: expected a value, got nothing");
+}
+
+TEST_F(VariantLoadingTest, ALostDeviceIsNoVariantsFault) {
+  testing::AddReference(temp_.path(), "small", 1e-4);
+  const absl::StatusOr<LoadedFamily> family = LoadFamily(
+      config_, [&](const BackendOptions& options) -> absl::StatusOr<std::unique_ptr<Backend>> {
+        auto backend =
+            std::make_unique<FakeBackend>(std::vector<FakeCost>(2), options.limits, nullptr);
+        backend->LoseDevice();
+        backend->set_on_run([this] { ++runs_; });
+        return backend;
+      });
+  EXPECT_EQ(GetRefusal(family.status()).refusal, Refusal::kDeviceLost);
+  EXPECT_EQ(family.status().message(), "injected loss");
+  EXPECT_EQ(runs_, 1);
 }
 
 TEST_F(VariantLoadingTest, FindsThePairsBesideASingleVariant) {

@@ -65,7 +65,7 @@ void BatchQueue::TellRefused(const QueueEntry& entry, const absl::Status& verdic
 absl::Status BatchQueue::Reserve(PendingRequest* pending, const WorkShape& estimate, TimePoint now,
                                  const Judge& judge) {
   const MutexLock lock(&mutex_);
-  if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
+  if (stopped_) return stop_refusal_;
   if (absl::Status verdict = judge(Load(now)); !verdict.ok()) {
     const int priority = pending->request.priority;
     if (priority == 0 || !judge(Load(now, priority)).ok()) {
@@ -86,7 +86,7 @@ absl::Status BatchQueue::Push(const PendingPtr& pending, int cheapest,
   --tokenizing_.requests;
   tokenizing_.tokens -= pending->reserved_tokens;
   pending->place = PendingRequest::Place::kEnded;
-  if (stopped_) return MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping");
+  if (stopped_) return stop_refusal_;
   if (pending->is_cancelled) {
     return MakeRefusal({.refusal = Refusal::kCancelled}, "the caller has gone");
   }
@@ -259,9 +259,10 @@ std::vector<PendingPtr> BatchQueue::TakeDue(TimePoint now) {
   return due;
 }
 
-std::vector<PendingPtr> BatchQueue::Stop() {
+std::vector<PendingPtr> BatchQueue::Stop(const absl::Status& refusal) {
   std::vector<PendingPtr> left;
   const MutexLock lock(&mutex_);
+  if (!stopped_) stop_refusal_ = refusal;
   stopped_ = true;
   while (!items_.empty()) {
     const auto item = items_.begin();

@@ -167,8 +167,9 @@ class BatchQueue {
   std::vector<PendingPtr> TakeDue(TimePoint now);
   // When the selector wants to be asked again although nothing arrives; absent: not at all.
   std::optional<TimePoint> IdleUntil() const;
-  // Takes everything out; the caller answers it. What is pushed later is refused.
-  std::vector<PendingPtr> Stop();
+  // Takes everything out; the caller answers it. Nothing is cut any more, and what is pushed later
+  // is refused with `refusal`; with the first, when it is stopped again.
+  std::vector<PendingPtr> Stop(const absl::Status& refusal);
 
   // `visit` runs under the queue's lock.
   void Inspect(TimePoint now, const std::function<void(const QueueLoad&)>& visit) const;
@@ -280,6 +281,7 @@ class BatchQueue {
   std::optional<TimePoint> idle_until_ ABSL_GUARDED_BY(mutex_);
   TimePoint review_at_ ABSL_GUARDED_BY(mutex_);  // not before, unless something arrives
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status stop_refusal_ ABSL_GUARDED_BY(mutex_);  // of what comes after Stop
 };
 
 }  // namespace tailor

@@ -88,6 +88,7 @@ std::span<const VariantState> BatchQueue::Distrust(std::span<const VariantState>
 CutBatch BatchQueue::Cut(int worker, std::span<const VariantState> measured, TimePoint now) {
   CutBatch batch;
   const MutexLock lock(&mutex_);
+  if (stopped_) return batch;
   const bool is_submitter = holders_[static_cast<size_t>(worker)] == Holder::kSubmitter;
   // More came meanwhile: the worker's thread, which Release wakes, has them all.
   if (is_submitter && items_.size() != 1) return batch;

@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/pipeline/refusal.h"
 #include "tests/testing/pipeline_harness.h"
 
 namespace tailor {
@@ -66,7 +67,7 @@ struct BatchQueueTest : ::testing::Test {
 TEST_F(BatchQueueTest, StoppedInTheFirstPassOfACascade) {
   const CutBatch batch = CutFirstPass();
   ASSERT_EQ(pending->refinement.variant, 0);
-  EXPECT_THAT(queue.Stop(), IsEmpty());
+  EXPECT_THAT(queue.Stop(absl::UnavailableError("stopped")), IsEmpty());
   EXPECT_THAT(Complete(batch), ElementsAre(pending));
 }
 
@@ -74,13 +75,13 @@ TEST_F(BatchQueueTest, StoppedInTheSecondPassOfACascade) {
   EXPECT_THAT(Complete(CutFirstPass()), IsEmpty());
   const CutBatch batch = queue.Cut(0, variants, clock.Now());
   ASSERT_TRUE(batch.is_second_pass);
-  EXPECT_THAT(queue.Stop(), IsEmpty());
+  EXPECT_THAT(queue.Stop(absl::UnavailableError("stopped")), IsEmpty());
   EXPECT_THAT(Complete(batch), ElementsAre(pending));
 }
 
 TEST_F(BatchQueueTest, StoppedBetweenThePassesOfACascade) {
   EXPECT_THAT(Complete(CutFirstPass()), IsEmpty());
-  EXPECT_THAT(queue.Stop(), ElementsAre(pending));
+  EXPECT_THAT(queue.Stop(absl::UnavailableError("stopped")), ElementsAre(pending));
 }
 
 TEST_F(BatchQueueTest, TheDeadlineThreadWakesWhenASecondPassIsDue) {
@@ -98,10 +99,23 @@ TEST_F(BatchQueueTest, TheDeadlineThreadWakesWhenASecondPassIsDue) {
   EXPECT_THAT(queue.TakeDue(clock.Now()), IsEmpty());
 }
 
+TEST_F(BatchQueueTest, WhoComesAfterTheEndIsRefusedWithItsFirstReason) {
+  const auto accept = [](const QueueLoad&) { return absl::OkStatus(); };
+  pending->encoded = EncodeLengths({20});
+  pending->request.deadline = clock.Now() + std::chrono::seconds(1);
+  ASSERT_TRUE(queue.Reserve(pending.get(), pending->encoded.work, clock.Now(), accept).ok());
+  queue.Stop(DeviceLost());
+  queue.Stop(absl::UnavailableError("stopped"));
+  PushedOut pushed_out;
+  EXPECT_EQ(queue.Push(pending, 1, variants, clock.Now(), accept, &pushed_out), DeviceLost());
+  EXPECT_EQ(queue.Reserve(pending.get(), pending->encoded.work, clock.Now(), accept), DeviceLost());
+  EXPECT_LT(queue.Cut(0, variants, clock.Now()).selection.variant, 0);
+}
+
 TEST_F(BatchQueueTest, TheDeadlineThreadEndsWithTheQueue) {
   bool is_due = true;
   std::jthread waiting([&] { is_due = queue.WaitForDue(clock); });
-  queue.Stop();
+  queue.Stop(absl::UnavailableError("stopped"));
   waiting.join();
   EXPECT_FALSE(is_due);
 }

@@ -80,6 +80,7 @@ std::shared_ptr<Ticket> Intake::Start(const PendingPtr& pending) {
 
 absl::StatusOr<bool> Intake::Admit(PendingRequest* pending) {
   const Request& request = pending->request;
+  if (is_device_lost_) return DeviceLost();
   if (!is_warm_ || !is_admitting_) {
     return MakeRefusal({.refusal = Refusal::kNotReady},
                        is_warm_ ? "the server is draining" : "the server is starting");
@@ -174,6 +175,7 @@ void Intake::Refuse(const PendingPtr& pending, const absl::Status& status, Pipel
     case Refusal::kUnsupportedOutput:
     case Refusal::kNotReady:
     case Refusal::kEngine:
+    case Refusal::kDeviceLost:
       break;
   }
   pending->Finish(status);

@@ -49,6 +49,11 @@ class Intake {
   // Until it is warm, everything is refused as kNotReady; and again once it admits no more.
   void SetWarm(bool is_warm) { is_warm_ = is_warm; }
   void StopAdmitting() { is_admitting_ = false; }
+  // From now on everything is refused as kDeviceLost.
+  void LoseDevice() {
+    is_device_lost_ = true;
+    StopTokenizing();
+  }
   bool is_warm() const { return is_warm_; }
   bool is_admitting() const { return is_warm_ && is_admitting_; }
 
@@ -72,6 +77,7 @@ class Intake {
   const IntakeParts parts_;
   std::atomic<bool> is_warm_{false};
   std::atomic<bool> is_admitting_{true};
+  std::atomic<bool> is_device_lost_{false};
   std::atomic<bool> is_stopping_{false};
   std::unique_ptr<TokenizePool> pool_;  // null: whoever submits tokenises
 };

@@ -2,7 +2,10 @@
 // What the threads of a pipeline share.
 #pragma once
 
+#include <functional>
 #include <span>
+
+#include "absl/status/status.h"
 
 #include "base/clock.h"
 #include "server/pipeline/batch_queue.h"
@@ -25,6 +28,8 @@ struct PipelineParts {
   LiveQuality* live_quality = nullptr;    // null: no reviews
   Recorder* recorder = nullptr;
   const Clock* clock = nullptr;
+  // What a backend said that will never run again; by the worker that has it.
+  std::function<void(const absl::Status&)> on_device_lost;
 };
 
 }  // namespace tailor

@@ -2,6 +2,7 @@
 #include "server/pipeline/ranker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -149,7 +150,8 @@ class Pipeline final : public SteppedRanker {
                .cascade = CascadeOf(options_),
                .live_quality = live_quality_.get(),
                .recorder = recorder_,
-               .clock = clock_} {
+               .clock = clock_,
+               .on_device_lost = [this](const absl::Status& problem) { OnDeviceLost(problem); }} {
     for (std::unique_ptr<Backend>& backend : input.backends) {
       const int index = static_cast<int>(workers_.size());
       workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts_));
@@ -162,9 +164,7 @@ class Pipeline final : public SteppedRanker {
 
   ~Pipeline() override {
     intake_.StopTokenizing();
-    for (const PendingPtr& pending : queue_->Stop()) {
-      pending->Finish(MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping"));
-    }
+    RefuseQueued(MakeRefusal({.refusal = Refusal::kNotReady}, "the server is stopping"));
     intake_.Join();
     queue_->AwaitSubmitters();
     threads_.clear();
@@ -243,6 +243,18 @@ class Pipeline final : public SteppedRanker {
   }
 
  private:
+  // Those that wait now, and all that come later.
+  void RefuseQueued(const absl::Status& refusal) {
+    for (const PendingPtr& pending : queue_->Stop(refusal)) pending->Finish(refusal);
+  }
+
+  void OnDeviceLost(const absl::Status& problem) {
+    if (is_device_lost_.exchange(true)) return;
+    options_.on_device_lost(problem);
+    intake_.LoseDevice();
+    RefuseQueued(DeviceLost());
+  }
+
   // Whoever submits a short request to an idle server runs it, and answers it, itself.
   void OnPushed(std::span<const VariantState> variants, TimePoint now) {
     if (!has_threads_) return;
@@ -291,6 +303,7 @@ class Pipeline final : public SteppedRanker {
   DecisionLog decisions_;
   const std::shared_ptr<BatchQueue> queue_;
   const bool has_threads_;
+  std::atomic<bool> is_device_lost_{false};
 
   Intake intake_;
   const PipelineParts parts_;

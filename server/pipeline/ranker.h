@@ -2,6 +2,7 @@
 // The facade of the pipeline: the only thing that server/rpc and server/http know of it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -58,6 +59,9 @@ struct RankerOptions {
   // Null: no cascades. Only the policy `tailored` has them; its indices are those of the variants.
   std::shared_ptr<const CascadeTable> cascade;
   LiveQualityOptions live_quality;
+  // Called once, with what the backend said, when the first device is lost: on the thread whose
+  // batch found out, before anybody is told. Must not wait.
+  std::function<void(const absl::Status&)> on_device_lost = [](const absl::Status&) {};
 };
 
 // Cancels one request; safe to call at any time from any thread, also after the answer.
@@ -68,7 +72,9 @@ class Ticket {
 };
 
 // Thread-safe. Owns the queue, the tokenising threads and one worker thread a backend. Not ready
-// until WarmUp has measured every variant. Destruction refuses what is queued and joins.
+// until WarmUp has measured every variant. When a backend loses its device, nothing runs any more:
+// what waits, what that backend ran and what comes later is refused as kDeviceLost. Destruction
+// refuses what is queued and joins.
 class Ranker {
  public:
   // One backend a worker; all have loaded the same variants. Fails for an unknown policy (with the
@@ -79,7 +85,8 @@ class Ranker {
       Recorder* recorder, const Clock* clock);
   virtual ~Ranker() = default;
 
-  // Runs the warm-up grid on the workers' backends and fits the cost models; blocks.
+  // Runs the warm-up grid on the workers' backends and fits the cost models; blocks. Fails when no
+  // variant gets through it, or as kDeviceLost.
   virtual absl::Status WarmUp() = 0;
 
   // Admits, tokenises, queues; `done` gets the answer or the refusal.

@@ -24,7 +24,7 @@ struct RefusalRow {
   Outcome outcome;
 };
 
-constexpr std::array<RefusalRow, 11> kTable = {{
+constexpr std::array<RefusalRow, 12> kTable = {{
     {Refusal::kInvalidArgument, "INVALID_ARGUMENT", absl::StatusCode::kInvalidArgument,
      Outcome::kInvalidArgument},
     {Refusal::kTooLarge, "TOO_LARGE", absl::StatusCode::kResourceExhausted, Outcome::kTooLarge},
@@ -42,6 +42,7 @@ constexpr std::array<RefusalRow, 11> kTable = {{
     {Refusal::kCancelled, "CANCELLED", absl::StatusCode::kCancelled, Outcome::kCancelled},
     {Refusal::kNotReady, "NOT_READY", absl::StatusCode::kUnavailable, Outcome::kNotReady},
     {Refusal::kEngine, "ENGINE", absl::StatusCode::kInternal, Outcome::kEngine},
+    {Refusal::kDeviceLost, "DEVICE_LOST", absl::StatusCode::kUnavailable, Outcome::kDeviceLost},
 }};
 
 const RefusalRow& RowOf(Refusal refusal) { return kTable[static_cast<size_t>(refusal)]; }
@@ -82,6 +83,10 @@ absl::Status MakeRefusal(const RefusalDetails& details, std::string_view message
 
 absl::Status PastDeadline() {
   return MakeRefusal({.refusal = Refusal::kDeadline}, "the deadline has passed");
+}
+
+absl::Status DeviceLost() {
+  return MakeRefusal({.refusal = Refusal::kDeviceLost}, "the device is lost and the server ends");
 }
 
 RefusalDetails GetRefusal(const absl::Status& status) {

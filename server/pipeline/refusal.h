@@ -25,6 +25,7 @@ enum class Refusal {
   kCancelled,
   kNotReady,
   kEngine,
+  kDeviceLost,
 };
 
 // The name on the wire, e.g. "BUDGET_INFEASIBLE"; listed in proto/tailor/v1/ranker.proto.
@@ -40,6 +41,7 @@ struct RefusalDetails {
 absl::Status MakeRefusal(const RefusalDetails& details, std::string_view message);
 
 absl::Status PastDeadline();
+absl::Status DeviceLost();
 
 // The details of a status made by MakeRefusal; for any other error, details inferred from its code.
 RefusalDetails GetRefusal(const absl::Status& status);

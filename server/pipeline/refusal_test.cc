@@ -22,7 +22,7 @@ TEST(Refusal, CarriesItsDetails) {
 }
 
 TEST(Refusal, EveryOneSurvivesTheStatusAndAgreesWithItsMetric) {
-  for (int i = 0; i <= static_cast<int>(Refusal::kEngine); ++i) {
+  for (int i = 0; i <= static_cast<int>(Refusal::kDeviceLost); ++i) {
     const auto refusal = static_cast<Refusal>(i);
     const absl::Status status = MakeRefusal({.refusal = refusal, .retry_after = Duration(i)}, "x");
     EXPECT_FALSE(status.ok());

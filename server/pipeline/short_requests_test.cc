@@ -128,7 +128,7 @@ TEST_F(ClaimTest, ShortIsLessWhenRequestsComeQuickly) {
 
 TEST_F(ClaimTest, NothingIsGivenWhenTheQueueIsStopped) {
   Push();
-  queue_.Stop();
+  queue_.Stop(absl::UnavailableError("stopped"));
   EXPECT_EQ(Claim(), std::nullopt);
 }
 
@@ -208,6 +208,27 @@ TEST_F(ShortRequestsTest, RunOnTheThreadThatSubmits) {
     EXPECT_TRUE(outcome.answer.ok()) << outcome.answer.status();
     EXPECT_EQ(outcome.thread, std::this_thread::get_id());
   }
+}
+
+TEST_F(ShortRequestsTest, OneThatLosesTheDeviceIsRefusedOnItsThread) {
+  Start(kShort);
+  clock_.Advance(std::chrono::seconds(1));
+  backend_->LoseDevice();
+  const Outcome lost = Submit().get();
+  EXPECT_EQ(GetRefusal(lost.answer.status()).refusal, Refusal::kDeviceLost);
+  EXPECT_EQ(lost.thread, std::this_thread::get_id());
+  EXPECT_EQ(GetRefusal(Submit().get().answer.status()).refusal, Refusal::kDeviceLost);
+  EXPECT_EQ(backend_->num_lost_runs(), 1);
+}
+
+TEST_F(ShortRequestsTest, LongOnesLoseItOnTheWorkersThread) {
+  Start(kLong);
+  backend_->LoseDevice();
+  const Outcome lost = Submit().get();
+  EXPECT_EQ(GetRefusal(lost.answer.status()).refusal, Refusal::kDeviceLost);
+  EXPECT_NE(lost.thread, std::this_thread::get_id());
+  EXPECT_EQ(GetRefusal(Submit().get().answer.status()).refusal, Refusal::kDeviceLost);
+  EXPECT_EQ(backend_->num_lost_runs(), 1);
 }
 
 TEST_F(ShortRequestsTest, LongOnesRunOnTheWorkersThread) {

@@ -52,6 +52,7 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     const ServedVariant& variant = parts_.served[static_cast<size_t>(i)];
     absl::StatusOr<std::vector<CostSample>> samples =
         MeasureVariant(backend_.get(), variant.loaded, options, parts_.clock);
+    if (absl::IsUnavailable(samples.status())) return LoseDevice(samples.status());
     if (samples.ok() && variant.prior) {
       samples = TowardsPrior(*std::move(samples), *variant.prior, WarmUpShapes(options.limits));
     }
@@ -67,20 +68,26 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     any = true;
     parts_.variants->SetCost(i, *cost, parts_.clock->Now());
   }
-  if (any) MeasureColdStarts(options);
-  return any ? absl::OkStatus() : first_error;
+  return any ? MeasureColdStarts(options) : first_error;
 }
 
-void Worker::MeasureColdStarts(const WarmUpOptions& options) {
+absl::Status Worker::LoseDevice(const absl::Status& problem) const {
+  parts_.on_device_lost(problem);
+  return DeviceLost();
+}
+
+absl::Status Worker::MeasureColdStarts(const WarmUpOptions& options) {
   const std::vector<VariantState> variants = parts_.variants->States(parts_.clock->Now());
   for (size_t i = 0; i < variants.size(); ++i) {
     if (!variants[i].is_available) continue;
     const absl::StatusOr<CostSample> sample =
         MeasureOnce(backend_.get(), parts_.served[i].loaded, options, parts_.clock);
+    if (absl::IsUnavailable(sample.status())) return LoseDevice(sample.status());
     if (!sample.ok()) continue;  // as rare as a failure while serving, and counted there
     parts_.recorder->RecordPredictionError(BatchStart::kIdle, sample->seconds,
                                            ModeledSeconds(variants[i].cost, sample->shape));
   }
+  return absl::OkStatus();
 }
 
 bool Worker::RunOne() {
@@ -213,6 +220,7 @@ Worker::BatchRun Worker::RunEngine(const CutBatch& batch, TimePoint cut_at) {
     Log(LogLevel::kError, "batch failed",
         {{"variant", variant.id}, {"problem", std::string(run.status.message())}});
   }
+  if (absl::IsUnavailable(run.status)) run.status = LoseDevice(run.status);
   return run;
 }
 
@@ -239,9 +247,12 @@ void Worker::CompleteReview(const CutBatch& batch, const BatchRun& run) {
 void Worker::AnswerCallers(const CutBatch& batch, const BatchRun& run) {
   const TimePoint now = parts_.clock->Now();
   const bool ok = run.status.ok();
+  const bool is_lost = absl::IsUnavailable(run.status);
   for (const PendingPtr& pending :
        parts_.queue->Complete(index_, batch, ok, run.engine_time, now)) {
-    if (ok || batch.is_second_pass) {
+    if (is_lost) {
+      pending->Finish(run.status);
+    } else if (ok || batch.is_second_pass) {
       AnswerOne(parts_, pending);
     } else {
       pending->Finish(

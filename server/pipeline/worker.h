@@ -26,7 +26,7 @@ class Worker {
   void PinThread() const;
 
   // Measures every variant on this worker's backend and sets its cost. A variant that fails stays
-  // unavailable; an error only when all do.
+  // unavailable; an error only when all do, or the device is lost.
   absl::Status WarmUp(const WarmUpOptions& options);
 
   // Cuts one batch, runs it and answers. False when there was nothing to do.
@@ -37,14 +37,16 @@ class Worker {
  private:
   // How the engine ran a batch.
   struct BatchRun {
-    absl::Status status;
+    absl::Status status;  // kDeviceLost or the engine's own
     Duration batch_time{};
     Duration engine_time{};
   };
 
   // Every variant once, after all others have been through the caches: how far the predictions of
-  // the first batches after a pause will be off.
-  void MeasureColdStarts(const WarmUpOptions& options);
+  // the first batches after a pause will be off. Fails only when the device is lost.
+  absl::Status MeasureColdStarts(const WarmUpOptions& options);
+  // Nothing runs on this backend any more, nor on any other. Returns the refusal.
+  absl::Status LoseDevice(const absl::Status& problem) const;
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
   void RecordBindings(const CutBatch& batch);
   BatchRun Run(const CutBatch& batch, TimePoint cut_at);

@@ -77,6 +77,7 @@ TEST(ToGrpcStatus, EveryRefusalCarriesItsReason) {
       {Refusal::kCancelled, grpc::StatusCode::CANCELLED, "CANCELLED"},
       {Refusal::kNotReady, grpc::StatusCode::UNAVAILABLE, "NOT_READY"},
       {Refusal::kEngine, grpc::StatusCode::INTERNAL, "ENGINE"},
+      {Refusal::kDeviceLost, grpc::StatusCode::UNAVAILABLE, "DEVICE_LOST"},
   };
   for (const auto& row : kTable) {
     const grpc::Status status = ToGrpcStatus(MakeRefusal({.refusal = row.refusal}, "why"));

@@ -13,6 +13,8 @@ std::string_view HealthStateName(HealthState state) {
       return "ready";
     case HealthState::kDraining:
       return "draining";
+    case HealthState::kFailed:
+      return "failed";
   }
   return "";
 }

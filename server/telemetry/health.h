@@ -12,10 +12,11 @@
 
 namespace tailor {
 
-enum class HealthState { kStarting, kReady, kDraining };
-std::string_view HealthStateName(HealthState state);  // "starting", "ready", "draining"
+enum class HealthState { kStarting, kReady, kDraining, kFailed };
+// "starting", "ready", "draining", "failed"
+std::string_view HealthStateName(HealthState state);
 
-// starting -> ready -> draining, or starting -> draining; never back. Thread-safe.
+// starting -> ready -> draining -> failed; steps may be left out, and none leads back. Thread-safe.
 class Health {
  public:
   using Observer = std::function<void(HealthState)>;

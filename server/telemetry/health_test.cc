@@ -27,6 +27,17 @@ TEST(Health, CanDrainBeforeItIsReady) {
   EXPECT_TRUE(health.MoveTo(HealthState::kDraining));
 }
 
+TEST(Health, FailsFromEveryStateForGood) {
+  for (const HealthState state :
+       {HealthState::kStarting, HealthState::kReady, HealthState::kDraining}) {
+    Health health;
+    health.MoveTo(state);
+    EXPECT_TRUE(health.MoveTo(HealthState::kFailed));
+    EXPECT_FALSE(health.MoveTo(HealthState::kReady));
+    EXPECT_EQ(HealthStateName(health.state()), "failed");
+  }
+}
+
 TEST(Health, TellsObserversNowAndAtEveryChange) {
   Health health;
   std::vector<HealthState> seen;

@@ -47,6 +47,8 @@ std::string_view OutcomeReason(Outcome outcome) {
       return "not_ready";
     case Outcome::kEngine:
       return "engine";
+    case Outcome::kDeviceLost:
+      return "device_lost";
   }
   return "";
 }
@@ -71,6 +73,7 @@ std::string_view OutcomeCode(Outcome outcome) {
     case Outcome::kCancelled:
       return "CANCELLED";
     case Outcome::kNotReady:
+    case Outcome::kDeviceLost:
       return "UNAVAILABLE";
     case Outcome::kEngine:
       return "INTERNAL";

@@ -22,8 +22,9 @@ enum class Outcome {
   kCancelled,
   kNotReady,
   kEngine,
+  kDeviceLost,
 };
-inline constexpr int kNumOutcomes = 12;
+inline constexpr int kNumOutcomes = 13;
 
 // Where a request was given up.
 enum class PipelinePoint { kArrival, kTokenized, kDequeue, kReply };

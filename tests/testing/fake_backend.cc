@@ -27,6 +27,10 @@ float FakeBackend::ScoreOf(std::span<const int32_t> ids) {
 
 absl::Status FakeBackend::Run(Cut cut, const Batch& batch, std::span<float> outputs) {
   if (on_run_) on_run_();
+  if (is_lost_) {
+    ++num_lost_runs_;
+    return absl::UnavailableError("injected loss");
+  }
   const FakeCost& cost = costs_[static_cast<size_t>(cut.variant)];
   constexpr int kAnyVocabulary = std::numeric_limits<int>::max();
   absl::Status valid = batch.Validate(info_.limits, kAnyVocabulary, 2);

@@ -50,10 +50,14 @@ class FakeBackend final : public Backend {
   void set_slowdown(double factor) { slowdown_ = factor; }
   // The next `count` runs of that variant fail, after their time.
   void FailNext(int variant, int count);
+  // From the next Run on all fail as Unavailable, at once.
+  void LoseDevice() { is_lost_ = true; }
   // Called at the start of every Run, before time passes.
   void set_on_run(std::function<void()> hook) { on_run_ = std::move(hook); }
 
   std::vector<RunRecord> runs() const;
+  // Runs after LoseDevice.
+  int num_lost_runs() const { return num_lost_runs_; }
   void ClearRuns();
 
  private:
@@ -61,6 +65,8 @@ class FakeBackend final : public Backend {
   const BackendInfo info_;
   ManualClock* const clock_;
   std::atomic<double> slowdown_{1};
+  std::atomic<bool> is_lost_{false};
+  std::atomic<int> num_lost_runs_{0};
   std::function<void()> on_run_;
   int num_loaded_ = 0;
 
