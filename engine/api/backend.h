@@ -31,8 +31,8 @@ struct BackendInfo {
   // Where the threads are kept; empty when they are not. The thread that calls Run should pin
   // itself to the first: the backend cannot know it.
   std::vector<int> cores;
-  // Run may lower max_tokens, when the device's memory runs out: the thread that calls it should
-  // look again after each.
+  // Run may lower max_tokens, when the device's memory runs out, but not below max_sequence_tokens:
+  // the thread that calls it should look again after each.
   BatchLimits limits;
   std::string choice;  // why this device, when the caller left that open; else empty
   std::string notice;  // what whoever relies on this backend should know first; mostly empty

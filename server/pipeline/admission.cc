@@ -55,7 +55,7 @@ double Seconds(const QueueEntry& entry, const BatchLimits& limits, int num_worke
 Duration Admission::SmallestBudget(const Demand& demand, int variant,
                                    std::span<const VariantState> variants) const {
   const CostCoefficients& cost = variants[static_cast<size_t>(variant)].cost;
-  const double engine = options_.safety * AloneSeconds(cost, demand.work, limits_);
+  const double engine = options_.safety * AloneSeconds(cost, demand.work, limits_.Get());
   // Rounded up, so that asking for exactly this is granted.
   const double seconds = ToSeconds(demand.spent + options_.reply_margin) + engine;
   return std::chrono::microseconds(static_cast<int64_t>(std::ceil(seconds * 1e6)));
@@ -66,11 +66,12 @@ double Admission::WaitSeconds(TimePoint deadline, int priority, const QueueLoad&
   // Those that came before with the same deadline and priority go first.
   const QueueKey key{deadline - options_.reply_margin, priority,
                      std::numeric_limits<uint64_t>::max()};
+  const BatchLimits limits = limits_.Get();
   double wait = load.busy_seconds;
   for (const auto& [other, item] : load.items) {
     if (key < other) break;
     if (!load.Counts(item.entry)) continue;
-    wait += load.backstop_factor * Seconds(item.entry, limits_, load.num_workers, variants);
+    wait += load.backstop_factor * Seconds(item.entry, limits, load.num_workers, variants);
   }
   return options_.safety * wait;
 }
@@ -115,10 +116,11 @@ absl::Status Admission::JudgeArrival(const Demand& demand, const QueueLoad& load
   const double allowed = Allowed(demand.priority, load, left);
   if (wait == 0 || wait <= allowed) return absl::OkStatus();
   // What an idle server could not answer either is refused after tokenising, with what would do.
-  const int cheapest = CheapestVariant(variants, demand.admissible, demand.work, limits_);
+  const BatchLimits limits = limits_.Get();
+  const int cheapest = CheapestVariant(variants, demand.admissible, demand.work, limits);
   if (cheapest < 0) return absl::OkStatus();
   const CostCoefficients& cost = variants[static_cast<size_t>(cheapest)].cost;
-  if (AloneSeconds(cost, demand.work, limits_) > left) return absl::OkStatus();
+  if (AloneSeconds(cost, demand.work, limits) > left) return absl::OkStatus();
   return Overloaded(wait - allowed,
                     absl::StrCat("the backlog is ", Millis(wait), " and the time left ",
                                  Millis(left), Caution(load)));
@@ -147,7 +149,8 @@ absl::Status Admission::InfeasibleQuality(const Demand& demand, int cheapest, in
 }
 
 Verdict Admission::JudgeIdle(const Demand& demand, std::span<const VariantState> variants) const {
-  const int cheapest = CheapestVariant(variants, demand.admissible, demand.work, limits_);
+  const BatchLimits limits = limits_.Get();
+  const int cheapest = CheapestVariant(variants, demand.admissible, demand.work, limits);
   if (cheapest < 0) {
     return {MakeRefusal({.refusal = Refusal::kNotReady},
                         "every variant that could answer has failed repeatedly"),
@@ -157,7 +160,7 @@ Verdict Admission::JudgeIdle(const Demand& demand, std::span<const VariantState>
   if (SmallestBudget(demand, cheapest, variants) <= budget) return {absl::OkStatus(), cheapest};
   const double engine_time = ToSeconds(budget - demand.spent - options_.reply_margin);
   const int instead =
-      BestInTime(variants, demand.any_quality, demand.work, limits_, options_.safety, engine_time);
+      BestInTime(variants, demand.any_quality, demand.work, limits, options_.safety, engine_time);
   if (instead >= 0 && demand.any_quality != demand.admissible) {
     return {InfeasibleQuality(demand, cheapest, instead, variants), cheapest};
   }
@@ -168,11 +171,12 @@ bool Admission::WouldMakeLate(const Demand& demand, double wait, double own, con
                               std::span<const VariantState> variants, TimePoint now) const {
   const QueueKey key{demand.deadline - options_.reply_margin, demand.priority,
                      std::numeric_limits<uint64_t>::max()};
+  const BatchLimits limits = limits_.Get();
   double without = wait;
   for (auto item = load.items.lower_bound(key); item != load.items.end(); ++item) {
     const QueueEntry& entry = item->second.entry;
     if (!load.Counts(entry)) continue;
-    without += Guard(load) * Seconds(entry, limits_, load.num_workers, variants);
+    without += Guard(load) * Seconds(entry, limits, load.num_workers, variants);
     const double left = ToSeconds(entry.deadline - now);
     const bool is_late = without <= left && without + own > left;
     // The more important request may push the less important one out.
@@ -187,7 +191,7 @@ absl::Status Admission::JudgeLoad(const Demand& demand, int cheapest, const Queu
   const double wait = WaitSeconds(demand.deadline, demand.priority, load, variants);
   // An idle server has no backlog to be wrong about; JudgeIdle has applied the factor.
   const double guard = wait == 0 ? 1 : Guard(load);
-  const double own = guard * AloneSeconds(cost, demand.work, limits_);
+  const double own = guard * AloneSeconds(cost, demand.work, limits_.Get());
   absl::Status bounds = JudgeBounds(demand.priority, demand.work.tokens, load.waiting, wait);
   if (!bounds.ok()) return bounds;
   const double left = ToSeconds(demand.deadline - options_.reply_margin - now);

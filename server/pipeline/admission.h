@@ -39,7 +39,7 @@ struct Verdict {
 class Admission {
  public:
   // `served` outlives it.
-  Admission(const RankerOptions& options, const BatchLimits& limits,
+  Admission(const RankerOptions& options, const CurrentLimits& limits,
             std::span<const ServedVariant> served)
       : options_(options), limits_(limits), served_(served) {}
 
@@ -78,7 +78,7 @@ class Admission {
   const std::string& IdOf(int variant) const { return served_[static_cast<size_t>(variant)].id; }
 
   const RankerOptions options_;
-  const BatchLimits limits_;
+  const CurrentLimits limits_;
   const std::span<const ServedVariant> served_;
 };
 

@@ -54,7 +54,7 @@ class AdmissionTest : public ::testing::Test {
   }
 
   std::vector<ServedVariant> served_ = MakeServed({{.id = "a", .quality = 0.9, .cost = {}}});
-  Admission admission_{PipelineHarness::Options(), BatchLimits{}, served_};
+  Admission admission_{PipelineHarness::Options(), CurrentLimits(), served_};
   std::vector<VariantState> variants_;
   QueueItems items_;
 };

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "server/pipeline/backstop.h"
+#include "server/pipeline/current_limits.h"
 #include "server/pipeline/live_quality.h"
 #include "server/pipeline/pending_request.h"
 #include "server/pipeline/refinement.h"
@@ -99,7 +100,7 @@ struct CutBatch {
 };
 
 struct QueueOptions {
-  BatchLimits limits;
+  CurrentLimits limits;
   int num_workers = 1;
   double safety = 1;  // at least; see SafetyWindow
   Duration reply_margin{};

@@ -45,7 +45,7 @@ QueueSnapshot BatchQueue::TakeSnapshot(double safety) {
     tail.last_deadline = items_.rbegin()->second.entry.deadline;
   }
   return {.entries = entries_,
-          .limits = options_.limits,
+          .limits = options_.limits.Get(),
           .num_workers = options_.num_workers,
           .safety = safety,
           .tail = tail,
@@ -69,7 +69,8 @@ bool BatchQueue::StartAgain(std::span<const int> hopeless, std::span<const Varia
     entry.admissible = pending.admissible;
     entry.waiting = entry.total;
     entry.lengths = pending.encoded.lengths;
-    entry.cheapest = CheapestVariant(variants, entry.admissible, entry.waiting, options_.limits);
+    entry.cheapest =
+        CheapestVariant(variants, entry.admissible, entry.waiting, options_.limits.Get());
     any = true;
   }
   return any;
@@ -136,7 +137,7 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
   if (!may || pending.variant >= 0) return;
   const std::optional<CascadePlan> plan = options_.cascade->Choose(
       selection->variant, entry.admissible, entry.total, ToSeconds(entry.deadline - now),
-      SecondPassSeconds(), variants, options_.limits, snapshot.safety);
+      SecondPassSeconds(), variants, snapshot.limits, snapshot.safety);
   if (!plan) return;
   pending.refinement.variant = plan->second;
   pending.answer.predicted =
@@ -144,8 +145,8 @@ void BatchQueue::PlanCascade(const QueueSnapshot& snapshot, std::span<const Vari
   const CostCoefficients& cost = variants[static_cast<size_t>(plan->first)].cost;
   WorkShape work;
   for (const int32_t length : entry.lengths) {
-    const bool fits = work.rows < options_.limits.max_sequences &&
-                      work.tokens + length <= options_.limits.max_tokens;
+    const bool fits = work.rows < snapshot.limits.max_sequences &&
+                      work.tokens + length <= snapshot.limits.max_tokens;
     if (!fits || IsFullBatch(cost, work)) break;
     work.Add(length);
   }

@@ -73,7 +73,7 @@ std::vector<int32_t> PartOf(std::span<const int32_t> order, std::span<const int3
 
 }  // namespace
 
-LiveQuality::LiveQuality(const LiveQualityOptions& options, const BatchLimits& limits,
+LiveQuality::LiveQuality(const LiveQualityOptions& options, const CurrentLimits& limits,
                          std::span<const ServedVariant> served, Recorder* recorder)
     : options_(options),
       limits_(limits),
@@ -137,11 +137,12 @@ ReviewBatch LiveQuality::Fill(const std::shared_ptr<Review>& review, const CostC
                               double most_seconds) const {
   ReviewBatch batch{.review = review, .rows = 0, .work = {}, .seconds = 0};
   const std::vector<int32_t>& lengths = review->encoded.lengths;
+  const BatchLimits limits = limits_.Get();
   for (auto row = static_cast<size_t>(review->rows_done); row < lengths.size(); ++row) {
     WorkShape work = batch.work;
     work.Add(lengths[row]);
     const double seconds = BatchSeconds(cost, work);
-    const bool is_full = work.rows > limits_.max_sequences || work.tokens > limits_.max_tokens ||
+    const bool is_full = work.rows > limits.max_sequences || work.tokens > limits.max_tokens ||
                          IsFullBatch(cost, batch.work);
     if (is_full || seconds > most_seconds) break;
     batch.work = work;

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 
 #include "base/mutex.h"
+#include "server/pipeline/current_limits.h"
 #include "server/pipeline/pending_request.h"
 #include "server/pipeline/ranker.h"
 #include "server/pipeline/selector.h"
@@ -64,7 +65,7 @@ class LiveQuality {
   static constexpr double kBudgetShare = 0.2;
 
   // `served` and `recorder` outlive it.
-  LiveQuality(const LiveQualityOptions& options, const BatchLimits& limits,
+  LiveQuality(const LiveQualityOptions& options, const CurrentLimits& limits,
               std::span<const ServedVariant> served, Recorder* recorder);
 
   // A request was queued that had this many seconds when it came.
@@ -95,7 +96,7 @@ class LiveQuality {
   void Record(const Review& review) const;
 
   const LiveQualityOptions options_;
-  const BatchLimits limits_;
+  const CurrentLimits limits_;
   const std::span<const ServedVariant> served_;
   const VariantSet rankers_;  // those that can answer a Rank call
   Recorder* const recorder_;

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "server/pipeline/batch_queue.h"
 #include "server/pipeline/cascade.h"
+#include "server/pipeline/current_limits.h"
 #include "server/pipeline/decision_log.h"
 #include "server/pipeline/live_quality.h"
 #include "server/pipeline/ranker.h"
@@ -21,6 +22,7 @@ namespace tailor {
 // All of it outlives the threads.
 struct PipelineParts {
   std::span<const ServedVariant> served;
+  CurrentLimits limits;  // of all workers: the smallest of their backends'
   BatchQueue* queue = nullptr;
   VariantTable* variants = nullptr;
   DecisionLog* decisions = nullptr;

@@ -54,7 +54,8 @@ const CascadeTable* CascadeOf(const RankerOptions& options) {
   return options.policy == "tailored" ? options.cascade.get() : nullptr;
 }
 
-std::unique_ptr<LiveQuality> LiveQualityOf(const RankerOptions& options, const BatchLimits& limits,
+std::unique_ptr<LiveQuality> LiveQualityOf(const RankerOptions& options,
+                                           const CurrentLimits& limits,
                                            std::span<const ServedVariant> served,
                                            Recorder* recorder) {
   if (options.live_quality.share <= 0) return nullptr;
@@ -131,7 +132,7 @@ class Pipeline final : public SteppedRanker {
                          .one_thread = OneThread(served_, input.backends)},
             selector_.get(), recorder_)),
         has_threads_(input.has_threads),
-        intake_({.limits = limits_,
+        intake_({.limits = limits_.Get(),
                  .tokenizer = tokenizer_.get(),
                  .served = served_,
                  .admission = &admission_,
@@ -144,6 +145,7 @@ class Pipeline final : public SteppedRanker {
                  .recorder = recorder_,
                  .clock = clock_}),
         parts_{.served = served_,
+               .limits = limits_,
                .queue = queue_.get(),
                .variants = &variants_,
                .decisions = &decisions_,
@@ -154,8 +156,9 @@ class Pipeline final : public SteppedRanker {
                .on_device_lost = [this](const absl::Status& problem) { OnDeviceLost(problem); }} {
     for (std::unique_ptr<Backend>& backend : input.backends) {
       const int index = static_cast<int>(workers_.size());
-      workers_.push_back(std::make_unique<Worker>(index, std::move(backend), limits_, parts_));
+      workers_.push_back(std::make_unique<Worker>(index, std::move(backend), parts_));
     }
+    recorder_->SetMaxBatchTokens(limits_.Get().max_tokens);
     if (!has_threads_ || parts_.cascade == nullptr) return;
     deadline_thread_ = Thread("deadline", [this] {
       while (queue_->WaitForDue(*clock_)) tailor::AnswerDue(parts_);
@@ -214,7 +217,7 @@ class Pipeline final : public SteppedRanker {
                                  .selector = *selector_,
                                  .admission = admission_,
                                  .cascade = CascadeOf(options_),
-                                 .limits = limits_,
+                                 .limits = limits_.Get(),
                                  .reply_margin = options_.reply_margin,
                                  .now = now};
     Explanation explanation;
@@ -265,7 +268,8 @@ class Pipeline final : public SteppedRanker {
   }
 
   WarmUpOptions WarmUpOptionsOf() const {
-    return {.limits = limits_, .vocab_size = static_cast<int>(tokenizer_->vocabulary().size())};
+    return {.limits = limits_.Get(),
+            .vocab_size = static_cast<int>(tokenizer_->vocabulary().size())};
   }
 
   // Each worker measures on the thread that will run its batches, and goes on to serve.
@@ -291,7 +295,7 @@ class Pipeline final : public SteppedRanker {
   }
 
   const RankerOptions options_;
-  const BatchLimits limits_;
+  const CurrentLimits limits_;
   const std::shared_ptr<const Tokenizer> tokenizer_;
   const std::vector<ServedVariant> served_;
   Recorder* const recorder_;

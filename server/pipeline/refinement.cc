@@ -50,13 +50,14 @@ RefinementBatch RefinementList::Fill(const PendingPtr& pending,
   const VariantState& state = variants[static_cast<size_t>(refinement.variant)];
   RefinementBatch batch{.pending = pending, .first = refinement.done, .rows = 0, .work = {}};
   if (!state.is_available) return batch;
+  const BatchLimits limits = limits_.Get();
   const auto first = static_cast<size_t>(batch.first);
   for (size_t i = first; i < refinement.order.size(); ++i) {
     const int32_t length = pending->encoded.lengths[static_cast<size_t>(refinement.order[i])];
     WorkShape work = batch.work;
     work.Add(length);
     const double seconds = BatchSeconds(state.cost, work);
-    const bool is_full = work.rows > limits_.max_sequences || work.tokens > limits_.max_tokens ||
+    const bool is_full = work.rows > limits.max_sequences || work.tokens > limits.max_tokens ||
                          IsFullBatch(state.cost, batch.work);
     if (is_full || seconds > most_seconds) break;
     // The first of all alone would keep its place.

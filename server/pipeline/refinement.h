@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/pipeline/cascade.h"
+#include "server/pipeline/current_limits.h"
 #include "server/pipeline/pending_request.h"
 
 namespace tailor {
@@ -28,7 +29,7 @@ struct RefinementBatch {
 // Not thread-safe: guarded by the queue's lock.
 class RefinementList {
  public:
-  RefinementList(const BatchLimits& limits, Duration reply_margin)
+  RefinementList(const CurrentLimits& limits, Duration reply_margin)
       : limits_(limits), reply_margin_(reply_margin) {}
 
   // Requests that wait for a batch of their second pass.
@@ -75,7 +76,7 @@ class RefinementList {
     return ToSeconds(DueTime(pending) - now);
   }
 
-  const BatchLimits limits_;
+  const CurrentLimits limits_;
   const Duration reply_margin_;
   Items waiting_;
   Items running_;  // a batch of theirs is

@@ -57,7 +57,7 @@ class Drive {
       : slowness_(slowness),
         served_(MakeServed(Named(variants))),
         recorder_(MakeRecorderOptions(Named(variants))),
-        admission_(PipelineHarness::Options(), BatchLimits(), served_) {
+        admission_(PipelineHarness::Options(), CurrentLimits(), served_) {
     std::vector<std::string> ids;
     for (const Believed& variant : variants) {
       ids.push_back(std::to_string(ids.size()));

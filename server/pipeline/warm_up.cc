@@ -66,7 +66,7 @@ class Measurement {
 
   absl::StatusOr<std::vector<CostSample>> Run() {
     for (const GridShape& unbounded : kGrid) {
-      const GridShape shape = Bounded(unbounded, options_.limits);
+      const GridShape shape = Bounded(unbounded, Limits());
       if (!samples_.empty() && !HasTimeFor(shape)) continue;
       TAILOR_RETURN_IF_ERROR(Measure(shape));
     }
@@ -74,13 +74,20 @@ class Measurement {
   }
 
   absl::StatusOr<CostSample> RunOnce() {
-    const GridShape shape = Bounded(kUsual, options_.limits);
+    const GridShape shape = Bounded(kUsual, Limits());
     Fill(shape);
     TAILOR_ASSIGN_OR_RETURN(const double seconds, TimeOnce());
     return CostSample{.shape = WorkOf(shape), .seconds = seconds};
   }
 
  private:
+  // Runs may lower what the backend takes.
+  BatchLimits Limits() const {
+    BatchLimits limits = options_.limits;
+    limits.max_tokens = std::min(limits.max_tokens, backend_->info().limits.max_tokens);
+    return limits;
+  }
+
   void Fill(const GridShape& shape) {
     FillBatch(shape, options_.vocab_size, loaded_.crosses_segments, &batch_);
     outputs_.resize(static_cast<size_t>(shape.rows) * static_cast<size_t>(loaded_.num_outputs));
@@ -105,6 +112,8 @@ class Measurement {
     TAILOR_RETURN_IF_ERROR(TimeOnce().status());
     double least = std::numeric_limits<double>::infinity();
     for (int run = 0; run < kWarmRuns; ++run) {
+      // Memory ran out on the way: such a batch will not come again.
+      if (shape.rows * shape.tokens > Limits().max_tokens) return absl::OkStatus();
       TAILOR_ASSIGN_OR_RETURN(const double seconds, TimeOnce());
       least = std::min(least, seconds);
       if (seconds > kLongRunSeconds || clock_->Now() >= end_) break;

@@ -33,10 +33,9 @@ absl::Status GivenUp(const PendingRequest& pending, std::span<const VariantState
 
 }  // namespace
 
-Worker::Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
-               const PipelineParts& parts)
-    : index_(index), backend_(std::move(backend)), parts_(parts) {
-  batch_.Reserve(limits);
+Worker::Worker(int index, std::unique_ptr<Backend> backend, const PipelineParts& parts)
+    : index_(index), backend_(std::move(backend)), parts_(parts), limits_(parts.limits) {
+  batch_.Reserve(limits_.Get());
 }
 
 void Worker::PinThread() const {
@@ -52,6 +51,7 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
     const ServedVariant& variant = parts_.served[static_cast<size_t>(i)];
     absl::StatusOr<std::vector<CostSample>> samples =
         MeasureVariant(backend_.get(), variant.loaded, options, parts_.clock);
+    FollowLimits();
     if (absl::IsUnavailable(samples.status())) return LoseDevice(samples.status());
     if (samples.ok() && variant.prior) {
       samples = TowardsPrior(*std::move(samples), *variant.prior, WarmUpShapes(options.limits));
@@ -71,6 +71,14 @@ absl::Status Worker::WarmUp(const WarmUpOptions& options) {
   return any ? MeasureColdStarts(options) : first_error;
 }
 
+void Worker::FollowLimits() {
+  if (!limits_.LowerMaxTokens(backend_->info().limits.max_tokens)) return;
+  const int max_tokens = limits_.Get().max_tokens;
+  parts_.recorder->SetMaxBatchTokens(max_tokens);
+  Log(LogLevel::kWarning, "device memory ran out: smaller batches from now on",
+      {{"worker", index_}, {"max_batch_tokens", max_tokens}});
+}
+
 absl::Status Worker::LoseDevice(const absl::Status& problem) const {
   parts_.on_device_lost(problem);
   return DeviceLost();
@@ -82,6 +90,7 @@ absl::Status Worker::MeasureColdStarts(const WarmUpOptions& options) {
     if (!variants[i].is_available) continue;
     const absl::StatusOr<CostSample> sample =
         MeasureOnce(backend_.get(), parts_.served[i].loaded, options, parts_.clock);
+    FollowLimits();
     if (absl::IsUnavailable(sample.status())) return LoseDevice(sample.status());
     if (!sample.ok()) continue;  // as rare as a failure while serving, and counted there
     parts_.recorder->RecordPredictionError(BatchStart::kIdle, sample->seconds,
@@ -220,6 +229,7 @@ Worker::BatchRun Worker::RunEngine(const CutBatch& batch, TimePoint cut_at) {
     Log(LogLevel::kError, "batch failed",
         {{"variant", variant.id}, {"problem", std::string(run.status.message())}});
   }
+  FollowLimits();
   if (absl::IsUnavailable(run.status)) run.status = LoseDevice(run.status);
   return run;
 }

@@ -19,8 +19,7 @@ namespace tailor {
 // One thread at a time: who holds it in the queue (BatchQueue::WaitForWork, ClaimOrWake).
 class Worker {
  public:
-  Worker(int index, std::unique_ptr<Backend> backend, const BatchLimits& limits,
-         const PipelineParts& parts);
+  Worker(int index, std::unique_ptr<Backend> backend, const PipelineParts& parts);
 
   // Keeps the calling thread, which is to be this worker's, where the backend wants it.
   void PinThread() const;
@@ -45,6 +44,8 @@ class Worker {
   // Every variant once, after all others have been through the caches: how far the predictions of
   // the first batches after a pause will be off. Fails only when the device is lost.
   absl::Status MeasureColdStarts(const WarmUpOptions& options);
+  // After a run: what its backend can no longer hold, nobody cuts any more.
+  void FollowLimits();
   // Nothing runs on this backend any more, nor on any other. Returns the refusal.
   absl::Status LoseDevice(const absl::Status& problem) const;
   void AnswerDead(const CutBatch& batch, std::span<const VariantState> variants);
@@ -62,6 +63,7 @@ class Worker {
   const int index_;
   const std::unique_ptr<Backend> backend_;
   const PipelineParts parts_;
+  CurrentLimits limits_;  // that of the parts
   Batch batch_;
   std::vector<float> outputs_;
 };

@@ -76,6 +76,8 @@ constexpr std::array<MetricInfo, kNumMetrics> kTable = {{
      kC},
     {Metric::kBatchSize, "tailor_batch_size", "Pairs in a batch.", kH, kSizes},
     {Metric::kBatchTokens, "tailor_batch_tokens", "Tokens in a batch.", kH, kTokenCounts},
+    {Metric::kMaxBatchTokens, "tailor_max_batch_tokens",
+     "Tokens that a batch may hold; falls when a device's memory runs out.", kG},
     {Metric::kPairs, "tailor_pairs_total", "Pairs that ran.", kC},
     {Metric::kTokens, "tailor_tokens_total", "Tokens that ran.", kC},
     {Metric::kEngineBusy, "tailor_engine_busy_seconds_total", "Time that engines computed.", kC},

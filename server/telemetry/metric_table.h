@@ -34,6 +34,7 @@ enum class Metric {
   kReviewAgreement,
   kBatchSize,
   kBatchTokens,
+  kMaxBatchTokens,
   kPairs,
   kTokens,
   kEngineBusy,

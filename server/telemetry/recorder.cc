@@ -155,6 +155,7 @@ std::vector<Dimension> DimensionsOf(Metric metric, const RecorderOptions& option
     case Metric::kRequestDocuments:
     case Metric::kRequestTokens:
     case Metric::kBackstopFactor:
+    case Metric::kMaxBatchTokens:
     case Metric::kReady:
     case Metric::kDraining:
     case Metric::kMetricDrops:
@@ -382,6 +383,8 @@ void Recorder::SetQueue(int priority, int64_t requests, int64_t tokens) {
 }
 
 void Recorder::SetBackstop(double factor) { Set(Metric::kBackstopFactor, {}, factor); }
+
+void Recorder::SetMaxBatchTokens(int tokens) { Set(Metric::kMaxBatchTokens, {}, tokens); }
 
 void Recorder::SetPredicted(int variant, int length_bucket, double seconds) {
   Set(Metric::kVariantPredicted, {variant, length_bucket}, seconds);

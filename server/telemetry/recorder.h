@@ -119,6 +119,7 @@ class Recorder {
   // State that is set, not counted.
   void SetQueue(int priority, int64_t requests, int64_t tokens);
   void SetBackstop(double factor);
+  void SetMaxBatchTokens(int tokens);
   void SetPredicted(int variant, int length_bucket, double seconds);
   void SetVariantCondition(int variant, VariantCondition condition);
   void SetVariantQuality(int variant, double quality);

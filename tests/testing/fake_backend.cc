@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/testing/fake_backend.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -35,6 +36,7 @@ absl::Status FakeBackend::Run(Cut cut, const Batch& batch, std::span<float> outp
   constexpr int kAnyVocabulary = std::numeric_limits<int>::max();
   absl::Status valid = batch.Validate(info_.limits, kAnyVocabulary, 2);
   if (!valid.ok()) return valid;
+  info_.limits.max_tokens = std::min(info_.limits.max_tokens, lower_to_.load());
   RunRecord record{.variant = cut.variant,
                    .rows = batch.num_sequences(),
                    .tokens = batch.num_tokens(),

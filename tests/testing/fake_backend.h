@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,9 @@ class FakeBackend final : public Backend {
   void FailNext(int variant, int count);
   // From the next Run on all fail as Unavailable, at once.
   void LoseDevice() { is_lost_ = true; }
+  // The next Run finds too little memory for that many tokens: it succeeds, and later ones may hold
+  // no more.
+  void LowerMaxTokens(int max_tokens) { lower_to_ = max_tokens; }
   // Called at the start of every Run, before time passes.
   void set_on_run(std::function<void()> hook) { on_run_ = std::move(hook); }
 
@@ -62,11 +66,12 @@ class FakeBackend final : public Backend {
 
  private:
   const std::vector<FakeCost> costs_;
-  const BackendInfo info_;
+  BackendInfo info_;
   ManualClock* const clock_;
   std::atomic<double> slowdown_{1};
   std::atomic<bool> is_lost_{false};
   std::atomic<int> num_lost_runs_{0};
+  std::atomic<int> lower_to_{std::numeric_limits<int>::max()};
   std::function<void()> on_run_;
   int num_loaded_ = 0;
 
