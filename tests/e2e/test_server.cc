@@ -12,13 +12,14 @@
 
 namespace tailor::testing {
 
-TestServer::TestServer(const std::filesystem::path& folder, ServerConfig config, bool warm) {
+TestServer::TestServer(const std::filesystem::path& folder, ServerConfig config, bool warm,
+                       const ServerHooks& hooks) {
   config.family = folder.string();
   config.listen = "127.0.0.1:0";
   config.http_listen = "127.0.0.1:0";
   config.threads = 1;
   InitLogging(LogLevel::kError, LogFormat::kText);
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config, &clock_);
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config, &clock_, hooks);
   if (!server.ok()) std::fprintf(stderr, "%s\n", server.status().ToString().c_str());
   TAILOR_CHECK(server.ok());
   server_ = *std::move(server);

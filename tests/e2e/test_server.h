@@ -24,7 +24,8 @@ namespace tailor::testing {
 class TestServer {
  public:
   // Serves `folder`; addresses of `config` are replaced by free ports. Ready unless `warm` is off.
-  TestServer(const std::filesystem::path& folder, ServerConfig config, bool warm = true);
+  TestServer(const std::filesystem::path& folder, ServerConfig config, bool warm = true,
+             const ServerHooks& hooks = {});
 
   Server& server() { return *server_; }
   v1::Ranker::Stub& ranker() { return *ranker_; }
