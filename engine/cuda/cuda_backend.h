@@ -30,4 +30,7 @@ struct CudaBackendOptions {
 // FailedPrecondition, in one line, when this build has no CUDA or the machine no such GPU.
 absl::StatusOr<std::unique_ptr<Backend>> CreateCudaBackend(const CudaBackendOptions& options);
 
+// Whether this build has the engine; says nothing of GPUs.
+bool HasCuda();
+
 }  // namespace tailor
