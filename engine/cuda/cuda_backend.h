@@ -13,13 +13,8 @@
 
 namespace tailor {
 
-// BackendInfo::notice of this backend, and what the rest says of it.
-inline constexpr std::string_view kCudaNotice = "experimental: never run on a GPU";
-
-// Whether this build has the engine; says nothing of GPUs.
-bool HasCuda();
 // BackendInfo::notice, until its kernels have run on a GPU.
-constexpr std::string_view kCudaNotice = "experimental: never run on a GPU";
+inline constexpr std::string_view kCudaNotice = "experimental: never run on a GPU";
 
 struct CudaBackendOptions {
   int device = 0;  // as CUDA numbers them

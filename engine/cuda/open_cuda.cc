@@ -9,6 +9,8 @@
 
 namespace tailor {
 
+bool HasCuda() { return true; }
+
 absl::StatusOr<std::unique_ptr<Backend>> CreateCudaBackend(const CudaBackendOptions& options) {
   TAILOR_ASSIGN_OR_RETURN(std::unique_ptr<cuda::Api> api, cuda::OpenRuntime(options.device));
   return cuda::MakeBackend(std::move(api), options);
