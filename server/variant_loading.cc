@@ -116,6 +116,12 @@ absl::StatusOr<LoadedFamily> LoadFamily(const ServerConfig& config,
     }
     family.variants.push_back(Describe(package, *std::move(loaded)));
   }
+  // What the memory of a device allows beside all variants.
+  const int max_tokens = family.backend->info().limits.max_tokens;
+  if (max_tokens < config.max_batch_tokens) {
+    Log(LogLevel::kWarning, "device memory is short: batches are smaller than asked for",
+        {{"max_batch_tokens", max_tokens}, {"asked", config.max_batch_tokens}});
+  }
   family.calibration = LoadCalibration(folder.path, family.variants);
   return family;
 }

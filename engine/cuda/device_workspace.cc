@@ -73,29 +73,30 @@ absl::Status DeviceWorkspace::Grow(const DeviceModel& model, const BatchLimits& 
   grow(&row_.ffn, element, model.max_ffn_dim());
   grow(&row_.residual, sizeof(float), model.config.hidden);
   grow(&row_.output, sizeof(float), model.config.head.num_outputs);
-  const absl::Status reserved = Reserve(limits);
+  const absl::Status reserved = Reserve(limits, kSpareBytes);
   if (reserved.ok()) {
     limits_ = limits;
-  } else if (rows_before.hidden > 0) {
-    row_ = rows_before;
-    TAILOR_RETURN_IF_ERROR(Reserve(limits_));
+    return absl::OkStatus();
   }
+  row_ = rows_before;
+  // What was given back for more may be had again.
+  if (!is_ready() && row_.hidden > 0) TAILOR_RETURN_IF_ERROR(Reserve(limits_, 0));
   return reserved;
 }
 
-absl::Status DeviceWorkspace::Reserve(const BatchLimits& limits) {
+absl::Status DeviceWorkspace::Reserve(const BatchLimits& limits, size_t spare_bytes) {
   DevicePlaces places;
   const size_t device_bytes = LayOut(limits, nullptr, &places);
-  if (device_.bytes() < device_bytes) {
-    size_t free_bytes = 0;
-    TAILOR_RETURN_IF_ERROR(ToStatus(api_->FreeBytes(&free_bytes), "asking for free memory"));
-    free_bytes += device_.bytes();
-    if (device_bytes + kSpareBytes > free_bytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("CUDA: expected ", device_bytes, " bytes for batches of ", limits.max_tokens,
-                       " tokens and ", kSpareBytes, " to spare, got ", free_bytes,
-                       "; lower --max-batch-tokens or serve fewer variants"));
-    }
+  size_t free_bytes = 0;
+  TAILOR_RETURN_IF_ERROR(ToStatus(api_->FreeBytes(&free_bytes), "asking for free memory"));
+  free_bytes += device_.bytes();
+  if (device_bytes + spare_bytes > free_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("CUDA: expected ", device_bytes, " bytes for batches of ", limits.max_tokens,
+                     " tokens and ", spare_bytes, " to spare, got ", free_bytes,
+                     "; lower --max-batch-tokens or serve fewer variants"));
+  }
+  if (device_.bytes() != device_bytes) {
     device_.Free();
     TAILOR_ASSIGN_OR_RETURN(device_, Memory::Allocate(api_, Place::kDevice, device_bytes));
   }

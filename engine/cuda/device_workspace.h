@@ -56,8 +56,9 @@ class DeviceWorkspace {
 
   explicit DeviceWorkspace(Api* api) : api_(api) {}
 
-  // Makes room for `model` beside those before it, for batches of `limits`. ResourceExhausted when
-  // the device has not that much; the room that there was before stays.
+  // Makes room for `model`, whose weights are on the device, beside those before it, for batches of
+  // `limits`, and gives back what these do not need. ResourceExhausted when the device has not that
+  // much and kSpareBytes; the room that there was before stays.
   absl::Status Grow(const DeviceModel& model, const BatchLimits& limits);
 
   // False before Grow has succeeded, and when the device would not give back what it had.
@@ -73,7 +74,7 @@ class DeviceWorkspace {
     size_t hidden = 0, attention = 0, ffn = 0;
     size_t residual = 0, output = 0;  // of f32
   };
-  absl::Status Reserve(const BatchLimits& limits);
+  absl::Status Reserve(const BatchLimits& limits, size_t spare_bytes);
   size_t LayOut(const BatchLimits& limits, std::byte* begin, DevicePlaces* places) const;
 
   Api* const api_;

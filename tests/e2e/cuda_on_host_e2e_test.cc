@@ -67,6 +67,18 @@ TEST_F(CudaServerTest, AnswersLikeTheReference) {
   EXPECT_THAT(gpu.Page("/statusz?format=json"), ::testing::HasSubstr("never run on a GPU"));
 }
 
+TEST_F(CudaServerTest, PlansSmallerBatchesWhereMemoryIsShort) {
+  size_t used = 0;
+  {
+    TestServer roomy(folder_.path(), SmallBatches(), /*warm=*/false, Hooks());
+    used = gpu_.used_bytes();
+  }
+  gpu_.total_bytes = used + (size_t{256} << 20) - 1;  // a byte less than with what is left alone
+  TestServer server(folder_.path(), SmallBatches(), /*warm=*/true, Hooks());
+  EXPECT_EQ(server.Metric("tailor_max_batch_tokens"), 256);
+  EXPECT_TRUE(server.Rank(RankRequestOf("a b", {"b c", "a"}), &response_).ok());
+}
+
 TEST_F(CudaServerTest, OutOfMemoryCostsNoAnswer) {
   TestServer server(folder_.path(), SmallBatches(), /*warm=*/true, Hooks());
   ASSERT_EQ(server.Metric("tailor_max_batch_tokens"), 512);
