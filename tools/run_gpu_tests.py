@@ -48,14 +48,25 @@ def gpu_missing() -> str | None:
     return None
 
 
+def succeeds(command: list[str]) -> bool:
+    """Whether the command ends well, and in time."""
+    try:
+        return subprocess.run(command, cwd=ROOT, check=False, timeout=LIMIT_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"compute-sanitizer: ended after {LIMIT_S} s")
+        return False
+
+
 def sanitize(sanitizer: str, tests: list[str]) -> int:
     """Number of runs with an error; each test program under each tool, in one process."""
     failed = 0
     for tool in ("memcheck", "racecheck"):
         for test in tests:
-            command = [sanitizer, "--tool", tool, "--error-exitcode", "1", test]
+            # Ours alone: cuBLASLt's kernels are not ours to mend, and there are many.
+            ours = ["--kernel-name", "kernel_substring=tailor"]
+            command = [sanitizer, "--tool", tool, *ours, "--error-exitcode", "1", test]
             print("+ " + " ".join(command), flush=True)
-            failed += subprocess.run(command, cwd=ROOT, check=False).returncode != 0
+            failed += not succeeds(command)
     print(f"compute-sanitizer: {2 * len(tests)} runs, {failed} failed")
     return failed
 

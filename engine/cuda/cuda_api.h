@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every call that the GPU engine makes of CUDA: cuda_runtime.h makes them on a GPU, tests on the
+// Every call that the GPU engine makes of CUDA: cuda_on_gpu.h makes them on a GPU, tests on the
 // host, with faults where they want them.
 #pragma once
 
@@ -19,22 +19,23 @@ struct DeviceFacts {
   std::string architecture;  // "sm_90"
 };
 
-// c = transpose(a) * b in column-major order, as BLAS has it: a is [inner, rows], b [inner,
-// columns], c [rows, columns], each with its leading dimension; sums in f32. Of a batch, b is the
-// same for all. All three have the same element.
+// c = transpose(a) * b in column-major order, as BLAS has it: a is [k, m], b [k, n], c [m, n], each
+// with its leading dimension; sums in f32. Of a batch, b is the same for all. All three have the
+// same element.
 struct MatrixProduct {
   Element element = Element::kF32;
-  int rows = 0, columns = 0, inner = 0;
+  int m = 0, n = 0, k = 0;
   const void* a = nullptr;
   const void* b = nullptr;
   void* c = nullptr;
   int lda = 0, ldb = 0, ldc = 0;
   int batch = 1;
-  ptrdiff_t a_step = 0, c_step = 0;  // numbers from one product of the batch to the next
+  ptrdiff_t a_stride = 0, c_stride = 0;  // numbers from one product of the batch to the next
 };
 
-// One device and one stream on it. Calls that queue work return at once; what goes wrong then,
-// they or a later call say. Not thread-safe, but any thread may call after Bind.
+// One device and one stream on it. Calls that queue work return at once; what goes wrong then, a
+// later call says, mostly Synchronize. An error that is not sticky is told once. Not thread-safe,
+// but any thread may call after Bind.
 class Api {
  public:
   virtual ~Api() = default;
@@ -51,7 +52,7 @@ class Api {
   virtual Error FreeHost(void* memory) = 0;
   virtual Error FreeBytes(size_t* bytes) = 0;
 
-  // Queued. Host memory that is not of AllocateHost is read before CopyToDevice returns.
+  // Queued: memory of both sides stays as it is until Synchronize.
   virtual Error CopyToDevice(void* to, const void* from, size_t bytes) = 0;
   virtual Error CopyToHost(void* to, const void* from, size_t bytes) = 0;
   virtual Error Launch(const KernelCall& call) = 0;

@@ -10,13 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+
 #include "base/status_macros.h"
 #include "engine/api/check_run.h"
+#include "engine/cuda/call_chain.h"
 #include "engine/cuda/device_model.h"
 #include "engine/cuda/device_weights.h"
 #include "engine/cuda/device_workspace.h"
 #include "engine/cuda/forward_pass.h"
-#include "engine/cuda/stream.h"
 
 namespace tailor::cuda {
 namespace {
@@ -28,14 +30,15 @@ void NormalizeRow(std::span<float> row) {
   for (float& value : row) value *= inverse;
 }
 
-// How many of the first sequences have about half of the tokens: at least one, not all.
-int HalfOf(const Batch& batch) {
-  int count = 1;
-  while (count + 1 < batch.num_sequences() &&
-         batch.sequence_offsets[count + 1] <= batch.num_tokens() / 2) {
-    ++count;
+// How many sequences of the batch, from `begin` on, have at most `max_tokens` together: at least
+// one.
+int CountThatFit(const Batch& batch, int begin, int max_tokens) {
+  int end = begin + 1;
+  while (end < batch.num_sequences() &&
+         batch.sequence_offsets[end + 1] - batch.sequence_offsets[begin] <= max_tokens) {
+    ++end;
   }
-  return count;
+  return end - begin;
 }
 
 class CudaBackend final : public Backend {
@@ -43,7 +46,7 @@ class CudaBackend final : public Backend {
   CudaBackend(std::unique_ptr<Api> api, const CudaBackendOptions& options)
       : api_(std::move(api)),
         info_{.device = "cuda",
-              .isa = api_->facts().architecture,
+              .isa = absl::StrCat(api_->facts().architecture, " ", api_->facts().name),
               .threads = 1,
               .cores = {},
               .limits = options.limits,
@@ -57,6 +60,7 @@ class CudaBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
 
   absl::StatusOr<LoadedCut> Load(const ModelPackage& package) override {
+    TAILOR_RETURN_IF_ERROR(ToStatus(api_->Bind(), "choosing the device"));
     TAILOR_ASSIGN_OR_RETURN(DeviceModel model, UploadModel(package, weights_));
     TAILOR_RETURN_IF_ERROR(MakeRoom(model));
     models_.push_back(std::move(model));
@@ -72,10 +76,7 @@ class CudaBackend final : public Backend {
     TAILOR_RETURN_IF_ERROR(CheckBatch(batch, info_.limits, model.config, outputs));
     if (batch.num_sequences() == 0) return absl::OkStatus();
     absl::Status status = RunOnce(model, batch, outputs);
-    if (absl::IsResourceExhausted(status) && batch.num_sequences() > 1) {
-      info_.limits.max_tokens = std::max(info_.limits.max_sequence_tokens, batch.num_tokens() / 2);
-      status = RunHalves(model, batch, outputs);
-    }
+    if (absl::IsResourceExhausted(status)) status = RunSmaller(model, batch, outputs);
     TAILOR_RETURN_IF_ERROR(status);
     return CheckFinite(outputs, model.config.head.num_outputs);
   }
@@ -94,12 +95,10 @@ class CudaBackend final : public Backend {
   }
 
   absl::Status RunOnce(const DeviceModel& model, const Batch& batch, std::span<float> outputs) {
-    if (!workspace_.is_ready()) {
-      return absl::ResourceExhaustedError("CUDA: the memory for batches could not be had again");
-    }
-    Stream stream(api_.get());
-    QueueForwardPass(model, batch, workspace_, stream);
-    TAILOR_RETURN_IF_ERROR(stream.Finish());
+    TAILOR_RETURN_IF_ERROR(workspace_.Restore());
+    CallChain calls(api_.get());
+    QueueForwardPass(model, batch, workspace_, calls);
+    TAILOR_RETURN_IF_ERROR(calls.Finish());
     std::copy_n(workspace_.host().outputs, outputs.size(), outputs.begin());
     const HeadConfig& head = model.config.head;
     if (head.kind != HeadKind::kEmbedding || !head.normalize) return absl::OkStatus();
@@ -108,13 +107,25 @@ class CudaBackend final : public Backend {
     return absl::OkStatus();
   }
 
-  absl::Status RunHalves(const DeviceModel& model, const Batch& batch, std::span<float> outputs) {
-    const int half = HalfOf(batch);
-    const auto cut = static_cast<size_t>(half) * model.config.head.num_outputs;
-    Take(batch, 0, half);
-    TAILOR_RETURN_IF_ERROR(RunOnce(model, part_, outputs.first(cut)));
-    Take(batch, half, batch.num_sequences());
-    return RunOnce(model, part_, outputs.subspan(cut));
+  // Once more after memory ran out, in parts of about half the batch. Memory for half as many
+  // tokens is given back before, also for later batches: whatever needs it now, the driver for a
+  // kernel or another process, may find it there.
+  absl::Status RunSmaller(const DeviceModel& model, const Batch& batch, std::span<float> outputs) {
+    const int longest = info_.limits.max_sequence_tokens;
+    info_.limits.max_tokens = std::max(longest, info_.limits.max_tokens / 2);
+    TAILOR_RETURN_IF_ERROR(workspace_.Shrink(info_.limits));
+    const int max_tokens =
+        std::max(longest, std::min(info_.limits.max_tokens, batch.num_tokens() / 2));
+    const int width = model.config.head.num_outputs;
+    for (int begin = 0; begin < batch.num_sequences();) {
+      const int count = CountThatFit(batch, begin, max_tokens);
+      Take(batch, begin, begin + count);
+      const std::span<float> part =
+          outputs.subspan(static_cast<size_t>(begin) * width, static_cast<size_t>(count) * width);
+      TAILOR_RETURN_IF_ERROR(RunOnce(model, part_, part));
+      begin += count;
+    }
+    return absl::OkStatus();
   }
 
   // Makes part_ the sequences [begin, end) of the batch.

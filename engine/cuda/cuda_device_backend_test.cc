@@ -137,23 +137,64 @@ TEST_F(CudaBackendTest, OutOfMemoryHalvesTheBatchAndLowersTheCap) {
     gpu_ = {};
     const auto backend = Make();
     const LoadedCut cut = testing::LoadInto(*backend, package_);
+    const size_t used = gpu_.used_bytes();
+    const int copies = gpu_.calls[CudaCall::kCopyToHost];
     gpu_.FailCall(call, 0, Error::kMemoryAllocation);
     EXPECT_EQ(testing::Outputs(*backend, cut, batch_), Expected(batch_));
-    EXPECT_EQ(backend->info().limits.max_tokens, kLimits.max_sequence_tokens);  // 205 / 2 is less
-    EXPECT_EQ(Run(*backend, cut, batch_, &outputs_).code(), absl::StatusCode::kInvalidArgument);
-    const Batch smaller = testing::RandomBatch({40, 7, 60}, config_, 3);
-    EXPECT_EQ(testing::Outputs(*backend, cut, smaller), Expected(smaller));
+    EXPECT_GE(gpu_.calls[CudaCall::kCopyToHost], copies + 2);  // of 205 tokens, 128 and the rest
+    EXPECT_EQ(backend->info().limits.max_tokens, kLimits.max_tokens / 2);
+    EXPECT_LT(gpu_.used_bytes(), used);
+    const Batch larger = testing::RandomBatch({100, 100, 100}, config_, 3);
+    EXPECT_EQ(Run(*backend, cut, larger, &outputs_).code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(testing::Outputs(*backend, cut, batch_), Expected(batch_));
   }
+}
+
+TEST_F(CudaBackendTest, PartsOfAFullBatchFitTheNewCap) {
+  const auto backend = Make();
+  const LoadedCut cut = testing::LoadInto(*backend, package_);
+  const Batch full = testing::RandomBatch({100, 128, 128, 128, 28}, config_, 3);
+  gpu_.FailCall(CudaCall::kLaunch, 2, Error::kMemoryAllocation);
+  EXPECT_EQ(testing::Outputs(*backend, cut, full), Expected(full));
+}
+
+TEST_F(CudaBackendTest, TheCapStaysAboveTheLongestSequence) {
+  const auto backend = Make();
+  const LoadedCut cut = testing::LoadInto(*backend, package_);
+  for (int i = 0; i < 5; ++i) {
+    gpu_.FailCall(CudaCall::kLaunch, 0, Error::kMemoryAllocation);
+    const Batch longest = testing::RandomBatch({128}, config_, 3);
+    EXPECT_EQ(testing::Outputs(*backend, cut, longest), Expected(longest));
+  }
+  EXPECT_EQ(backend->info().limits.max_tokens, kLimits.max_sequence_tokens);
 }
 
 TEST_F(CudaBackendTest, ASecondTimeInOneBatchIsAnErrorAndNotTheEnd) {
   const auto backend = Make();
   const LoadedCut cut = testing::LoadInto(*backend, package_);
-  const Batch one = testing::RandomBatch({64}, config_, 3);
   gpu_.FailCall(CudaCall::kLaunch, 0, Error::kMemoryAllocation);
-  EXPECT_EQ(Run(*backend, cut, one, &outputs_).code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(backend->info().limits.max_tokens, kLimits.max_tokens);  // nothing to halve
-  EXPECT_EQ(testing::Outputs(*backend, cut, one), Expected(one));
+  gpu_.FailCall(CudaCall::kMultiply, 1, Error::kMemoryAllocation);
+  EXPECT_EQ(Run(*backend, cut, batch_, &outputs_).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(testing::Outputs(*backend, cut, batch_), Expected(batch_));
+}
+
+// Memory was given back to make do, and is not there again: later batches ask for it.
+TEST_F(CudaBackendTest, MemoryThatIsGoneIsAskedForAgain) {
+  const auto backend = Make();
+  const LoadedCut cut = testing::LoadInto(*backend, package_);
+  gpu_.FailCall(CudaCall::kLaunch, 0, Error::kMemoryAllocation);
+  gpu_.FailCall(CudaCall::kAllocate, 0, Error::kMemoryAllocation);
+  EXPECT_EQ(Run(*backend, cut, batch_, &outputs_).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(testing::Outputs(*backend, cut, batch_), Expected(batch_));
+}
+
+// The device is lost while something else fails: that it is lost must not wait for the next batch.
+TEST_F(CudaBackendTest, ALossCountsMoreThanWhatFailedBefore) {
+  const auto backend = Make();
+  const LoadedCut cut = testing::LoadInto(*backend, package_);
+  gpu_.FailCall(CudaCall::kMultiply, 0, Error::kInvalidValue);
+  gpu_.FailCall(CudaCall::kSynchronize, 0, Error::kContained);
+  EXPECT_EQ(Run(*backend, cut, batch_, &outputs_).code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(CudaBackendTest, AStickyErrorIsTheEnd) {

@@ -12,6 +12,7 @@ bool IsSticky(Error error) {
     case Error::kDevicesUnavailable:
     case Error::kEccUncorrectable:
     case Error::kNvlinkUncorrectable:
+    case Error::kContained:
     case Error::kIllegalAddress:
     case Error::kLaunchTimeout:
     case Error::kContextIsDestroyed:
@@ -22,6 +23,8 @@ bool IsSticky(Error error) {
     case Error::kInvalidAddressSpace:
     case Error::kInvalidPc:
     case Error::kLaunchFailure:
+    case Error::kTensorMemoryLeak:
+    case Error::kMpsClientTerminated:
     case Error::kUnknown:
       return true;
     default:
@@ -49,6 +52,8 @@ std::string_view ErrorName(Error error) {
       return "uncorrectable memory error";
     case Error::kNvlinkUncorrectable:
       return "uncorrectable NVLink error";
+    case Error::kContained:
+      return "an error that was contained";
     case Error::kIllegalAddress:
       return "illegal address";
     case Error::kLaunchOutOfResources:
@@ -71,6 +76,10 @@ std::string_view ErrorName(Error error) {
       return "invalid program counter";
     case Error::kLaunchFailure:
       return "launch failed";
+    case Error::kTensorMemoryLeak:
+      return "tensor memory leak";
+    case Error::kMpsClientTerminated:
+      return "client terminated by MPS";
     case Error::kUnknown:
       return "unknown error";
   }

@@ -20,6 +20,7 @@ enum class Error : int {
   kInvalidDevice = 101,
   kEccUncorrectable = 214,
   kNvlinkUncorrectable = 220,
+  kContained = 226,
   kIllegalAddress = 700,
   kLaunchOutOfResources = 701,
   kLaunchTimeout = 702,
@@ -31,6 +32,8 @@ enum class Error : int {
   kInvalidAddressSpace = 717,
   kInvalidPc = 718,
   kLaunchFailure = 719,
+  kTensorMemoryLeak = 721,
+  kMpsClientTerminated = 810,
   kUnknown = 999,
 };
 

@@ -10,7 +10,8 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(CudaErrorTest, StickyOnesLoseTheDevice) {
-  for (const int number : {46, 214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999}) {
+  for (const int number :
+       {46, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 810, 999}) {
     const absl::Status status = ToStatus(static_cast<Error>(number), "waiting");
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << number;
     EXPECT_THAT(status.message(), HasSubstr(std::to_string(number)));

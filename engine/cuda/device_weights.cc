@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
-#include "engine/cuda/stream.h"
+#include "engine/cuda/call_chain.h"
 
 namespace tailor::cuda {
 namespace {
@@ -49,9 +49,9 @@ void DeviceWeights::Entry<Value>::Set(const ModelPackage& package,
 
 absl::StatusOr<Memory> DeviceWeights::Upload(const void* values, size_t bytes) {
   TAILOR_ASSIGN_OR_RETURN(Memory memory, Memory::Allocate(api_, Place::kDevice, bytes));
-  Stream stream(api_);
-  stream.CopyToDevice(memory.data(), values, bytes);
-  TAILOR_RETURN_IF_ERROR(stream.Finish());
+  CallChain calls(api_);
+  calls.CopyToDevice(memory.data(), values, bytes);
+  TAILOR_RETURN_IF_ERROR(calls.Finish());
   allocated_bytes_ += bytes;
   return memory;
 }

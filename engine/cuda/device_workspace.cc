@@ -73,15 +73,23 @@ absl::Status DeviceWorkspace::Grow(const DeviceModel& model, const BatchLimits& 
   grow(&row_.ffn, element, model.max_ffn_dim());
   grow(&row_.residual, sizeof(float), model.config.hidden);
   grow(&row_.output, sizeof(float), model.config.head.num_outputs);
-  const absl::Status reserved = Reserve(limits, kSpareBytes);
+  absl::Status reserved = Reserve(limits, kSpareBytes);
   if (reserved.ok()) {
     limits_ = limits;
     return absl::OkStatus();
   }
   row_ = rows_before;
-  // What was given back for more may be had again.
-  if (!is_ready() && row_.hidden > 0) TAILOR_RETURN_IF_ERROR(Reserve(limits_, 0));
+  if (row_.hidden > 0) TAILOR_RETURN_IF_ERROR(Restore());
   return reserved;
+}
+
+absl::Status DeviceWorkspace::Shrink(const BatchLimits& limits) {
+  limits_ = limits;
+  return Reserve(limits_, 0);
+}
+
+absl::Status DeviceWorkspace::Restore() {
+  return device_.bytes() > 0 ? absl::OkStatus() : Reserve(limits_, 0);
 }
 
 absl::Status DeviceWorkspace::Reserve(const BatchLimits& limits, size_t spare_bytes) {

@@ -61,8 +61,11 @@ class DeviceWorkspace {
   // much and kSpareBytes; the room that there was before stays.
   absl::Status Grow(const DeviceModel& model, const BatchLimits& limits);
 
-  // False before Grow has succeeded, and when the device would not give back what it had.
-  bool is_ready() const { return device_.bytes() > 0; }
+  // For batches of these smaller limits from now on; memory that they do not need is given back.
+  absl::Status Shrink(const BatchLimits& limits);
+  // Asks again for memory that was given back and could not be had again since; mostly does
+  // nothing.
+  absl::Status Restore();
 
   const HostPlaces& host() const { return host_places_; }
   const DevicePlaces& device() const { return device_places_; }

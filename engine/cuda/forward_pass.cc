@@ -28,12 +28,12 @@ const float* DataOf(const DeviceFloats& floats) {
 class ForwardPass {
  public:
   ForwardPass(const DeviceModel& model, const Batch& batch, const DeviceWorkspace& workspace,
-              Stream& stream)
+              CallChain& calls)
       : model_(model),
         batch_(batch),
         workspace_(workspace),
         at_(workspace.device()),
-        stream_(stream),
+        calls_(calls),
         hidden_dim_(model.config.hidden),
         element_(model.element) {}
 
@@ -53,9 +53,9 @@ class ForwardPass {
     // From here on, one f32 row a sequence, which a last layer of first rows has left there.
     if (!model_.reads_first_rows) Pool(/*is_mean=*/true);
     const float* outputs = Head();
-    stream_.CopyToHost(workspace_.host().outputs, outputs,
-                       static_cast<size_t>(batch_.num_sequences()) *
-                           model_.config.head.num_outputs * sizeof(float));
+    calls_.CopyToHost(workspace_.host().outputs, outputs,
+                      static_cast<size_t>(batch_.num_sequences()) * model_.config.head.num_outputs *
+                          sizeof(float));
   }
 
  private:
@@ -68,31 +68,31 @@ class ForwardPass {
     for (int i = 0; i < batch_.num_sequences(); ++i) {
       for (int t = 0; t < batch_.sequence_tokens(i); ++t) *position++ = t;
     }
-    stream_.CopyToDevice(at_.indices.ids, host.ids, workspace_.index_bytes());
+    calls_.CopyToDevice(at_.indices.ids, host.ids, workspace_.index_bytes());
   }
 
   void Embed() {
-    stream_.Launch(EmbedLayerNorm{.element = element_,
-                                  .rows = batch_.num_tokens(),
-                                  .columns = hidden_dim_,
-                                  .ids = at_.indices.ids,
-                                  .positions = at_.indices.positions,
-                                  .types = at_.indices.types,
-                                  .words = DataOf(model_.word_embeddings),
-                                  .places = DataOf(model_.position_embeddings),
-                                  .kinds = DataOf(model_.token_type_embeddings),
-                                  .gamma = DataOf(model_.embedding_norm.gamma),
-                                  .beta = DataOf(model_.embedding_norm.beta),
-                                  .epsilon = model_.config.layer_norm_eps,
-                                  .residual = at_.residual,
-                                  .hidden = at_.hidden});
+    calls_.Launch(EmbedLayerNorm{.element = element_,
+                                 .rows = batch_.num_tokens(),
+                                 .columns = hidden_dim_,
+                                 .ids = at_.indices.ids,
+                                 .positions = at_.indices.positions,
+                                 .types = at_.indices.types,
+                                 .words = DataOf(model_.word_embeddings),
+                                 .places = DataOf(model_.position_embeddings),
+                                 .kinds = DataOf(model_.token_type_embeddings),
+                                 .gamma = DataOf(model_.embedding_norm.gamma),
+                                 .beta = DataOf(model_.embedding_norm.beta),
+                                 .epsilon = model_.config.layer_norm_eps,
+                                 .residual = at_.residual,
+                                 .hidden = at_.hidden});
   }
 
   // y = x * weight^T, nothing where the model has no such product.
   void Multiply(const DeviceLinear& linear, int first, int count, const void* x, int rows,
                 void* y) {
     if (linear.weight == nullptr) return;
-    stream_.Multiply(ProductOf(linear, first, count, x, rows, y));
+    calls_.Multiply(ProductOf(linear, first, count, x, rows, y));
   }
 
   void AttendAllRows(const LayerShape& layer) {
@@ -124,39 +124,39 @@ class ForwardPass {
     for (int i = 0; i < batch_.num_sequences(); ++i) {
       longest = std::max(longest, batch_.sequence_tokens(i));
     }
-    stream_.Launch(Attention{.element = element_,
-                             .num_sequences = batch_.num_sequences(),
-                             .max_tokens = longest,
-                             .num_heads = layer.num_heads,
-                             .head_dim = layer.head_dim,
-                             .first_rows_only = queries == at_.first_query,
-                             .scale = 1.0F / std::sqrt(static_cast<float>(layer.head_dim)),
-                             .offsets = at_.indices.offsets,
-                             .queries = queries,
-                             .query_stride = query_stride,
-                             .keys = keys,
-                             .values = values,
-                             .key_stride = key_stride,
-                             .query_bias = DataOf(block.query_bias),
-                             .key_bias = DataOf(block.key_bias),
-                             .value_bias = DataOf(block.value_bias),
-                             .context = at_.context});
+    calls_.Launch(Attention{.element = element_,
+                            .num_sequences = batch_.num_sequences(),
+                            .max_tokens = longest,
+                            .num_heads = layer.num_heads,
+                            .head_dim = layer.head_dim,
+                            .first_rows_only = queries == at_.first_query,
+                            .scale = 1.0F / std::sqrt(static_cast<float>(layer.head_dim)),
+                            .offsets = at_.indices.offsets,
+                            .queries = queries,
+                            .query_stride = query_stride,
+                            .keys = keys,
+                            .values = values,
+                            .key_stride = key_stride,
+                            .query_bias = DataOf(block.query_bias),
+                            .key_bias = DataOf(block.key_bias),
+                            .value_bias = DataOf(block.value_bias),
+                            .context = at_.context});
   }
 
   // From the context of `rows` rows to the layer's output, in place of its input.
   void FinishLayer(const LayerShape& layer, float* residual, void* hidden, int rows) {
     const auto add_and_normalize = [&](const DeviceLinear& linear, const DeviceFloats& bias,
                                        const DeviceNorm& norm) {
-      stream_.Launch(ResidualLayerNorm{.element = element_,
-                                       .rows = rows,
-                                       .columns = hidden_dim_,
-                                       .product = linear.weight == nullptr ? nullptr : at_.product,
-                                       .bias = DataOf(bias),
-                                       .gamma = DataOf(norm.gamma),
-                                       .beta = DataOf(norm.beta),
-                                       .epsilon = model_.config.layer_norm_eps,
-                                       .residual = residual,
-                                       .hidden = hidden});
+      calls_.Launch(ResidualLayerNorm{.element = element_,
+                                      .rows = rows,
+                                      .columns = hidden_dim_,
+                                      .product = linear.weight == nullptr ? nullptr : at_.product,
+                                      .bias = DataOf(bias),
+                                      .gamma = DataOf(norm.gamma),
+                                      .beta = DataOf(norm.beta),
+                                      .epsilon = model_.config.layer_norm_eps,
+                                      .residual = residual,
+                                      .hidden = hidden});
     };
     const DeviceAttention& attention = model_.attention[layer.attention];
     Multiply(attention.output, 0, 1, at_.context, rows, at_.product);
@@ -164,26 +164,26 @@ class ForwardPass {
     const DeviceFfn& ffn = model_.ffn[layer.ffn];
     if (layer.ffn_dim > 0) {
       Multiply(ffn.in, 0, 1, hidden, rows, at_.inner);
-      stream_.Launch(BiasActivation{.element = element_,
-                                    .activation = model_.activation,
-                                    .rows = rows,
-                                    .columns = layer.ffn_dim,
-                                    .bias = DataOf(ffn.in_bias),
-                                    .values = at_.inner});
+      calls_.Launch(BiasActivation{.element = element_,
+                                   .activation = model_.activation,
+                                   .rows = rows,
+                                   .columns = layer.ffn_dim,
+                                   .bias = DataOf(ffn.in_bias),
+                                   .values = at_.inner});
       Multiply(ffn.out, 0, 1, at_.inner, rows, at_.product);
     }
     add_and_normalize(ffn.out, ffn.out_bias, ffn.norm);
   }
 
   void Pool(bool is_mean) {
-    stream_.Launch(PoolRows{.element = element_,
-                            .is_mean = is_mean,
-                            .num_sequences = batch_.num_sequences(),
-                            .columns = hidden_dim_,
-                            .offsets = at_.indices.offsets,
-                            .rows = at_.residual,
-                            .residual = at_.first_residual,
-                            .hidden = at_.first_hidden});
+    calls_.Launch(PoolRows{.element = element_,
+                           .is_mean = is_mean,
+                           .num_sequences = batch_.num_sequences(),
+                           .columns = hidden_dim_,
+                           .offsets = at_.indices.offsets,
+                           .rows = at_.residual,
+                           .residual = at_.first_residual,
+                           .hidden = at_.first_hidden});
   }
 
   // The outputs' place.
@@ -193,18 +193,18 @@ class ForwardPass {
     const float* row = at_.first_residual;
     if (model_.pooler.weight != nullptr) {
       Multiply(model_.pooler, 0, 1, at_.first_residual, rows, at_.head);
-      stream_.Launch(BiasActivation{.activation = PoolerKernel(model_.config.head.pooler),
-                                    .rows = rows,
-                                    .columns = hidden_dim_,
-                                    .bias = DataOf(model_.pooler_bias),
-                                    .values = at_.head});
+      calls_.Launch(BiasActivation{.activation = PoolerKernel(model_.config.head.pooler),
+                                   .rows = rows,
+                                   .columns = hidden_dim_,
+                                   .bias = DataOf(model_.pooler_bias),
+                                   .values = at_.head});
       row = at_.head;
     }
     Multiply(model_.classifier, 0, 1, row, rows, at_.outputs);
-    stream_.Launch(BiasActivation{.rows = rows,
-                                  .columns = model_.config.head.num_outputs,
-                                  .bias = DataOf(model_.classifier_bias),
-                                  .values = at_.outputs});
+    calls_.Launch(BiasActivation{.rows = rows,
+                                 .columns = model_.config.head.num_outputs,
+                                 .bias = DataOf(model_.classifier_bias),
+                                 .values = at_.outputs});
     return at_.outputs;
   }
 
@@ -217,7 +217,7 @@ class ForwardPass {
   const Batch& batch_;
   const DeviceWorkspace& workspace_;
   const DeviceWorkspace::DevicePlaces& at_;
-  Stream& stream_;
+  CallChain& calls_;
   const int hidden_dim_;
   const Element element_;
 };
@@ -230,9 +230,9 @@ MatrixProduct ProductOf(const DeviceLinear& linear, int first, int count, const 
   const ptrdiff_t skipped =
       first * weight.step() * static_cast<ptrdiff_t>(ByteSize(linear.element));
   MatrixProduct product = {.element = linear.element,
-                           .rows = linear.out,
-                           .columns = RoundedRows(rows),
-                           .inner = linear.in,
+                           .m = linear.out,
+                           .n = RoundedRows(rows),
+                           .k = linear.in,
                            .a = weight.memory.as<const std::byte>() + skipped,
                            .b = x,
                            .c = y,
@@ -240,18 +240,18 @@ MatrixProduct ProductOf(const DeviceLinear& linear, int first, int count, const 
                            .ldb = linear.in,
                            .ldc = count * linear.out};
   if (linear.out == weight.rows) {  // the matrices follow each other without gaps: one product
-    product.rows = count * linear.out;
+    product.m = count * linear.out;
   } else {
     product.batch = count;
-    product.a_step = weight.step();
-    product.c_step = linear.out;
+    product.a_stride = weight.step();
+    product.c_stride = linear.out;
   }
   return product;
 }
 
 void QueueForwardPass(const DeviceModel& model, const Batch& batch,
-                      const DeviceWorkspace& workspace, Stream& stream) {
-  ForwardPass(model, batch, workspace, stream).Queue();
+                      const DeviceWorkspace& workspace, CallChain& calls) {
+  ForwardPass(model, batch, workspace, calls).Queue();
 }
 
 }  // namespace tailor::cuda

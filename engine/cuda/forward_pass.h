@@ -3,9 +3,9 @@
 #pragma once
 
 #include "engine/api/batch.h"
+#include "engine/cuda/call_chain.h"
 #include "engine/cuda/device_model.h"
 #include "engine/cuda/device_workspace.h"
-#include "engine/cuda/stream.h"
 
 namespace tailor::cuda {
 
@@ -16,8 +16,8 @@ MatrixProduct ProductOf(const DeviceLinear& linear, int first, int count, const 
                         void* y);
 
 // Queues the whole pass of a batch that fits the workspace, from its tokens to host().outputs of
-// the workspace: logits, or embeddings before they are normalised. Errors stay in the stream.
+// the workspace: logits, or embeddings before they are normalised. Errors stay in the chain.
 void QueueForwardPass(const DeviceModel& model, const Batch& batch,
-                      const DeviceWorkspace& workspace, Stream& stream);
+                      const DeviceWorkspace& workspace, CallChain& calls);
 
 }  // namespace tailor::cuda

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/cuda/product_plans.h"
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <vector>
 
 #include "base/status_macros.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 // What NVIDIA recommends on Hopper (cuBLAS library, "cublasSetWorkspace").
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
+constexpr int kCandidates = 4;
 constexpr unsigned kBestAlignment = 256;  // of which an algorithm can make use
 
 cudaDataType_t TypeOf(Element element) {
@@ -23,16 +25,6 @@ cudaDataType_t TypeOf(Element element) {
       return CUDA_R_16BF;
   }
   return CUDA_R_32F;
-}
-
-// A cuBLAS status is coarser than the CUDA error behind it, which says whether the device is lost.
-Error ToError(cublasStatus_t status) {
-  if (status == CUBLAS_STATUS_SUCCESS) return Error::kSuccess;
-  const cudaError_t behind = cudaGetLastError();
-  if (behind != cudaSuccess) return static_cast<Error>(behind);
-  if (status == CUBLAS_STATUS_ALLOC_FAILED) return Error::kMemoryAllocation;
-  if (status == CUBLAS_STATUS_EXECUTION_FAILED) return Error::kLaunchFailure;
-  return Error::kInvalidValue;
 }
 
 // The largest power of two, up to the best, that divides all addresses.
@@ -85,6 +77,9 @@ cublasStatus_t MakePreference(uint32_t alignment, Preference* preference) {
     status = cublasLtMatmulPreferenceSetAttribute(preference->get(), name, &value, sizeof(value));
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes);
+  // The others join parts of a sum in the type of the result.
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+      static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment);
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment);
@@ -97,10 +92,10 @@ cublasStatus_t MakePreference(uint32_t alignment, Preference* preference) {
 struct ProductPlans::Plan {
   Description description;
   Layout a, b, c;
-  cublasLtMatmulAlgo_t algorithm = {};
+  std::vector<cublasLtMatmulAlgo_t> algorithms;  // the best one first
 };
 
-ProductPlans::ProductPlans() = default;
+ProductPlans::ProductPlans(cudaStream_t stream) : stream_(stream) {}
 
 ProductPlans::~ProductPlans() {
   plans_.clear();
@@ -108,11 +103,29 @@ ProductPlans::~ProductPlans() {
   if (library_ != nullptr) static_cast<void>(cublasLtDestroy(library_));
 }
 
-absl::Status ProductPlans::Open(cudaStream_t stream) {
-  stream_ = stream;
-  TAILOR_RETURN_IF_ERROR(ToStatus(ToError(cublasLtCreate(&library_)), "opening cuBLASLt"));
-  return ToStatus(static_cast<Error>(cudaMalloc(&workspace_, kWorkspaceBytes)),
-                  "allocating the workspace of products");
+absl::StatusOr<std::unique_ptr<ProductPlans>> ProductPlans::Open(cudaStream_t stream) {
+  std::unique_ptr<ProductPlans> plans(new ProductPlans(stream));
+  const cublasStatus_t opened = cublasLtCreate(&plans->library_);
+  TAILOR_RETURN_IF_ERROR(ToStatus(plans->ErrorBehind(opened), "opening cuBLASLt"));
+  TAILOR_RETURN_IF_ERROR(
+      ToStatus(static_cast<Error>(cudaMalloc(&plans->workspace_, kWorkspaceBytes)),
+               "allocating the workspace of products"));
+  return plans;
+}
+
+// A status of cuBLAS is coarser than the CUDA error behind it, and the library has a runtime, with
+// a last error, of its own. Whether the device is lost, the stream says.
+Error ProductPlans::ErrorBehind(cublasStatus_t status) const {
+  if (status == CUBLAS_STATUS_SUCCESS) return Error::kSuccess;
+  const cudaError_t behind = cudaStreamSynchronize(stream_);
+  if (behind != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return static_cast<Error>(behind);
+  }
+  // The second is what the library says when it cannot allocate what it needs to begin.
+  const bool is_memory =
+      status == CUBLAS_STATUS_ALLOC_FAILED || status == CUBLAS_STATUS_NOT_INITIALIZED;
+  return is_memory ? Error::kMemoryAllocation : Error::kInvalidValue;
 }
 
 Error ProductPlans::MakePlan(const MatrixProduct& p, unsigned alignment, Plan* plan) {
@@ -125,32 +138,34 @@ Error ProductPlans::MakePlan(const MatrixProduct& p, unsigned alignment, Plan* p
                                             &transposed, sizeof(transposed));
   }
   if (status == CUBLAS_STATUS_SUCCESS) {
-    status = MakeLayout(type, p.inner, p.rows, p.lda, p.batch, p.a_step, &plan->a);
+    status = MakeLayout(type, p.k, p.m, p.lda, p.batch, p.a_stride, &plan->a);
   }
   if (status == CUBLAS_STATUS_SUCCESS) {
-    status = MakeLayout(type, p.inner, p.columns, p.ldb, p.batch, 0, &plan->b);
+    status = MakeLayout(type, p.k, p.n, p.ldb, p.batch, 0, &plan->b);
   }
   if (status == CUBLAS_STATUS_SUCCESS) {
-    status = MakeLayout(type, p.rows, p.columns, p.ldc, p.batch, p.c_step, &plan->c);
+    status = MakeLayout(type, p.m, p.n, p.ldc, p.batch, p.c_stride, &plan->c);
   }
   Preference preference;
   if (status == CUBLAS_STATUS_SUCCESS) status = MakePreference(alignment, &preference);
-  if (status != CUBLAS_STATUS_SUCCESS) return ToError(status);
-  cublasLtMatmulHeuristicResult_t best = {};
+  if (status != CUBLAS_STATUS_SUCCESS) return ErrorBehind(status);
+  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> candidates = {};
   int found = 0;
   status = cublasLtMatmulAlgoGetHeuristic(library_, plan->description.get(), plan->a.get(),
                                           plan->b.get(), plan->c.get(), plan->c.get(),
-                                          preference.get(), 1, &best, &found);
-  if (status != CUBLAS_STATUS_SUCCESS) return ToError(status);
-  if (found == 0) return Error::kInvalidValue;
-  plan->algorithm = best.algo;
-  return Error::kSuccess;
+                                          preference.get(), kCandidates, candidates.data(), &found);
+  if (status != CUBLAS_STATUS_SUCCESS) return ErrorBehind(status);
+  for (int i = 0; i < found; ++i) {
+    if (candidates[i].state == CUBLAS_STATUS_SUCCESS)
+      plan->algorithms.push_back(candidates[i].algo);
+  }
+  return plan->algorithms.empty() ? Error::kInvalidValue : Error::kSuccess;
 }
 
 Error ProductPlans::Multiply(const MatrixProduct& p) {
   const unsigned alignment = AlignmentOf(p);
-  std::unique_ptr<Plan>& plan = plans_[{p.element, p.rows, p.columns, p.inner, p.lda, p.ldb, p.ldc,
-                                        p.batch, p.a_step, p.c_step, alignment}];
+  std::unique_ptr<Plan>& plan = plans_[{p.element, p.m, p.n, p.k, p.lda, p.ldb, p.ldc, p.batch,
+                                        p.a_stride, p.c_stride, alignment}];
   if (plan == nullptr) {
     auto made = std::make_unique<Plan>();
     const Error error = MakePlan(p, alignment, made.get());
@@ -159,9 +174,17 @@ Error ProductPlans::Multiply(const MatrixProduct& p) {
   }
   const float one = 1;
   const float zero = 0;
-  return ToError(cublasLtMatmul(library_, plan->description.get(), &one, p.a, plan->a.get(), p.b,
-                                plan->b.get(), &zero, p.c, plan->c.get(), p.c, plan->c.get(),
-                                &plan->algorithm, workspace_, kWorkspaceBytes, stream_));
+  for (;;) {
+    const cublasStatus_t status =
+        cublasLtMatmul(library_, plan->description.get(), &one, p.a, plan->a.get(), p.b,
+                       plan->b.get(), &zero, p.c, plan->c.get(), p.c, plan->c.get(),
+                       &plan->algorithms.front(), workspace_, kWorkspaceBytes, stream_);
+    // The library does not promise that what it proposes will run.
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED || plan->algorithms.size() == 1) {
+      return ErrorBehind(status);
+    }
+    plan->algorithms.erase(plan->algorithms.begin());
+  }
 }
 
 }  // namespace tailor::cuda

@@ -9,7 +9,7 @@
 #include <memory>
 #include <tuple>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 #include "engine/cuda/cuda_api.h"
 
@@ -17,16 +17,15 @@ namespace tailor::cuda {
 
 // One algorithm for each shape, asked for when the shape first comes and kept, so that equal
 // batches are always computed in the same way. TF32 is off: f32 products are made of f32 numbers.
-// Not thread-safe.
+// Sums that are made in parts are joined in f32. Not thread-safe.
 class ProductPlans {
  public:
-  ProductPlans();
+  // The stream outlives this; the calling thread has chosen the device.
+  static absl::StatusOr<std::unique_ptr<ProductPlans>> Open(cudaStream_t stream);
+
   ProductPlans(const ProductPlans&) = delete;
   ProductPlans& operator=(const ProductPlans&) = delete;
   ~ProductPlans();
-
-  // Before the first product. The stream outlives this; the calling thread has chosen the device.
-  absl::Status Open(cudaStream_t stream);
 
   // Queues the product. Error::kInvalidValue when the library has no algorithm for it.
   Error Multiply(const MatrixProduct& product);
@@ -37,10 +36,13 @@ class ProductPlans {
   using Key =
       std::tuple<Element, int, int, int, int, int, int, int, ptrdiff_t, ptrdiff_t, unsigned>;
 
+  explicit ProductPlans(cudaStream_t stream);
+
+  Error ErrorBehind(cublasStatus_t status) const;
   Error MakePlan(const MatrixProduct& product, unsigned alignment, Plan* plan);
 
+  const cudaStream_t stream_;
   cublasLtHandle_t library_ = nullptr;
-  cudaStream_t stream_ = nullptr;
   void* workspace_ = nullptr;
   std::map<Key, std::unique_ptr<Plan>> plans_;
 };

@@ -20,25 +20,21 @@ inline LaunchShape ShapeOf(const Attention& call) {
 }
 
 // `count` rows of this head with their bias, as f32, into rows of `stride` numbers; zeros up to
-// `all` rows. By all threads of the block.
+// `all` rows. By all threads of the block, a warp a row.
 template <typename T>
 __device__ void LoadRows(const T* rows, int row_stride, const float* bias, int head_dim, int count,
                          int all, float* to, int stride) {
-  for (int i = static_cast<int>(threadIdx.x); i < all * head_dim; i += kQueries * kWarp) {
-    const int row = i / head_dim;
-    const int column = i % head_dim;
-    float value = 0;
-    if (row < count) {
-      value = ToFloat(rows[static_cast<size_t>(row) * static_cast<size_t>(row_stride) +
-                           static_cast<size_t>(column)]) +
-              bias[column];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (int row = static_cast<int>(threadIdx.x) / kWarp; row < all; row += kQueries) {
+    const T* from = rows + static_cast<size_t>(row) * static_cast<size_t>(row_stride);
+    for (int column = lane; column < head_dim; column += kWarp) {
+      to[row * stride + column] = row < count ? ToFloat(from[column]) + bias[column] : 0.0F;
     }
-    to[row * stride + column] = value;
   }
 }
 
 template <typename T>
-__global__ void Kernel(Attention call) {
+__global__ void AttentionKernel(Attention call) {
   __shared__ float queries[kQueries * kMaxHeadDim];
   __shared__ float keys[kWarp * kKeyStride];
   __shared__ float values[kWarp * kMaxHeadDim];
@@ -106,6 +102,11 @@ __global__ void Kernel(Attention call) {
     const int column = lane + c * kWarp;
     if (column < head_dim) out[column] = FromFloat<T>(context[c] / total);
   }
+}
+
+template <typename T>
+auto KernelFor(const Attention&) {
+  return &AttentionKernel<T>;
 }
 
 }  // namespace tailor::cuda

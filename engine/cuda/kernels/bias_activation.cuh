@@ -36,7 +36,7 @@ __device__ inline float Activate(Activation activation, float x) {
 }
 
 template <typename T>
-__global__ void Kernel(BiasActivation call) {
+__global__ void BiasActivationKernel(BiasActivation call) {
   T* row = static_cast<T*>(call.values) +
            static_cast<size_t>(blockIdx.x) * static_cast<size_t>(call.columns);
   const int begin = static_cast<int>(blockIdx.y) * kActivationColumns;
@@ -45,6 +45,11 @@ __global__ void Kernel(BiasActivation call) {
   for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kActivationThreads) {
     row[i] = FromFloat<T>(Activate(call.activation, ToFloat(row[i]) + call.bias[i]));
   }
+}
+
+template <typename T>
+auto KernelFor(const BiasActivation&) {
+  return &BiasActivationKernel<T>;
 }
 
 }  // namespace tailor::cuda

@@ -12,6 +12,11 @@ dim3 Blocks(const LaunchShape& shape) {
 
 }  // namespace
 
+cudaError_t CheckCode() {
+  cudaFuncAttributes attributes;
+  return cudaFuncGetAttributes(&attributes, PoolRowsKernel<float>);
+}
+
 cudaError_t Launch(const KernelCall& call, cudaStream_t stream) {
   std::visit(
       [stream](const auto& kernel) {
@@ -19,8 +24,8 @@ cudaError_t Launch(const KernelCall& call, cudaStream_t stream) {
         const dim3 blocks = Blocks(shape);
         if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
         WithType(kernel.element, [&](auto value) {
-          Kernel<decltype(value)>
-              <<<blocks, static_cast<unsigned>(shape.threads), 0, stream>>>(kernel);
+          const auto function = KernelFor<decltype(value)>(kernel);
+          function<<<blocks, static_cast<unsigned>(shape.threads), 0, stream>>>(kernel);
         });
       },
       call);

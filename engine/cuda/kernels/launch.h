@@ -8,6 +8,9 @@
 
 namespace tailor::cuda {
 
+// Whether the present device can run the code of this binary.
+cudaError_t CheckCode();
+
 // Queues the kernel on `stream` and returns what the launch said, not what the kernel will. Calls
 // without rows launch nothing.
 cudaError_t Launch(const KernelCall& call, cudaStream_t stream);

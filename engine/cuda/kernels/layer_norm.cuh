@@ -48,7 +48,7 @@ __device__ inline int RowOfWarp(int rows) {
 }
 
 template <typename T>
-__global__ void Kernel(EmbedLayerNorm call) {
+__global__ void EmbedLayerNormKernel(EmbedLayerNorm call) {
   const int row = RowOfWarp(call.rows);
   if (row < 0) return;
   const size_t columns = static_cast<size_t>(call.columns);
@@ -66,7 +66,7 @@ __global__ void Kernel(EmbedLayerNorm call) {
 }
 
 template <typename T>
-__global__ void Kernel(ResidualLayerNorm call) {
+__global__ void ResidualLayerNormKernel(ResidualLayerNorm call) {
   const int row = RowOfWarp(call.rows);
   if (row < 0) return;
   const size_t first = static_cast<size_t>(row) * static_cast<size_t>(call.columns);
@@ -80,6 +80,15 @@ __global__ void Kernel(ResidualLayerNorm call) {
   };
   NormalizeRow(call.columns, call.gamma, call.beta, call.epsilon, sum, residual,
                static_cast<T*>(call.hidden) + first);
+}
+
+template <typename T>
+auto KernelFor(const EmbedLayerNorm&) {
+  return &EmbedLayerNormKernel<T>;
+}
+template <typename T>
+auto KernelFor(const ResidualLayerNorm&) {
+  return &ResidualLayerNormKernel<T>;
 }
 
 }  // namespace tailor::cuda

@@ -15,7 +15,7 @@ inline LaunchShape ShapeOf(const PoolRows& call) {
 }
 
 template <typename T>
-__global__ void Kernel(PoolRows call) {
+__global__ void PoolRowsKernel(PoolRows call) {
   const int column = static_cast<int>(blockIdx.y) * kPoolColumns + static_cast<int>(threadIdx.x);
   if (column >= call.columns) return;
   const int sequence = static_cast<int>(blockIdx.x);
@@ -30,6 +30,11 @@ __global__ void Kernel(PoolRows call) {
   const size_t to = static_cast<size_t>(sequence) * columns + static_cast<size_t>(column);
   call.residual[to] = value;
   static_cast<T*>(call.hidden)[to] = FromFloat<T>(value);
+}
+
+template <typename T>
+auto KernelFor(const PoolRows&) {
+  return &PoolRowsKernel<T>;
 }
 
 }  // namespace tailor::cuda

@@ -41,15 +41,15 @@ float Dot(const float* x, const float* y, size_t count) {
 
 template <typename T>
 void Multiply(const cuda::MatrixProduct& p) {
-  const auto inner = static_cast<size_t>(p.inner);
-  const std::vector<float> b = Dense<T>(p.b, p.inner, p.columns, p.ldb);
+  const auto inner = static_cast<size_t>(p.k);
+  const std::vector<float> b = Dense<T>(p.b, p.k, p.n, p.ldb);
   for (int i = 0; i < p.batch; ++i) {
     const std::vector<float> a =
-        Dense<T>(static_cast<const T*>(p.a) + i * p.a_step, p.inner, p.rows, p.lda);
-    T* c = static_cast<T*>(p.c) + i * p.c_step;
-    for (size_t column = 0; column < static_cast<size_t>(p.columns); ++column) {
+        Dense<T>(static_cast<const T*>(p.a) + i * p.a_stride, p.k, p.m, p.lda);
+    T* c = static_cast<T*>(p.c) + i * p.c_stride;
+    for (size_t column = 0; column < static_cast<size_t>(p.n); ++column) {
       const float* x = b.data() + column * inner;
-      for (size_t row = 0; row < static_cast<size_t>(p.rows); ++row) {
+      for (size_t row = 0; row < static_cast<size_t>(p.m); ++row) {
         const float* w = a.data() + row * inner;
         c[column * static_cast<size_t>(p.ldc) + row] = cuda::FromFloat<T>(Dot(x, w, inner));
       }
@@ -94,7 +94,7 @@ class HostCuda final : public cuda::Api {
     std::visit(
         [this](const auto& kernel) {
           cuda::WithType(kernel.element, [&](auto value) {
-            RunBlocks(ShapeOf(kernel), [&] { cuda::Kernel<decltype(value)>(kernel); });
+            RunBlocks(ShapeOf(kernel), [&] { cuda::KernelFor<decltype(value)>(kernel)(kernel); });
           });
         },
         call);

@@ -12,6 +12,6 @@ namespace tailor::cuda {
 
 // FailedPrecondition, in one line, when the machine has no such GPU or one that is older than
 // sm_80; otherwise what ToStatus makes of the call that failed.
-absl::StatusOr<std::unique_ptr<Api>> OpenRuntime(int device);
+absl::StatusOr<std::unique_ptr<Api>> OpenGpu(int device);
 
 }  // namespace tailor::cuda

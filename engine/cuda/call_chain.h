@@ -13,9 +13,9 @@ namespace tailor::cuda {
 
 // Makes no call any more once one has failed: the callers queue a whole pass and ask in the end.
 // Each call is checked.
-class Stream {
+class CallChain {
  public:
-  explicit Stream(Api* api) : api_(api) { Note(api_->Bind(), "choosing the device"); }
+  explicit CallChain(Api* api) : api_(api) { Note(api_->Bind(), "choosing the device"); }
 
   void CopyToDevice(void* to, const void* from, size_t bytes) {
     if (is_ok() && bytes > 0) Note(api_->CopyToDevice(to, from, bytes), "copying to the device");
@@ -31,9 +31,10 @@ class Stream {
   }
 
   // Waits for all that is queued, also after an error: nothing may run on when the caller goes on.
+  // The loss of the device counts more than what failed before.
   absl::Status Finish() {
     const Error error = api_->Synchronize();
-    if (is_ok()) Note(error, "waiting for the device");
+    if (is_ok() || IsSticky(error)) Note(error, "waiting for the device");
     return status_;
   }
 
