@@ -94,6 +94,8 @@ class Packer {
     packed.input = is_inner ? packed.query_key_value.step->input() : packed.key_value.step->input();
     TAILOR_ASSIGN_OR_RETURN(packed.output,
                             Pack("attention.output", {&weights.output}, Bias::kInKernel));
+    const StepInput read = packed.output.step->input();
+    if (packed.is_half && IsHalf(read.type) && head_dim % 16 == 0) packed.context = read;
     packed.norm = Unpack(weights.norm);
     return packed;
   }

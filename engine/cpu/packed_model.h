@@ -28,6 +28,7 @@ struct PackedNorm {
 struct PackedAttention {
   StepInput input;                // what its projections read of the hidden rows
   bool is_half = false;           // whether its projections give halves, which attention reads
+  StepInput context;              // the tiles of the output's input that attention can write
   PackedLinear query_key_value;   // of layers that compute every row
   PackedLinear query, key_value;  // of a last layer whose head reads first rows only
   PackedLinear output;
