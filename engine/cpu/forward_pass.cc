@@ -82,7 +82,7 @@ class ForwardPass {
       }
       const Rows context = AttendAllRows(group, layers_[i], Project(i, attention.query_key_value));
       if (SharesPanels(layers_[i])) {
-        FinishLayerByPanels(layers_[i], context);
+        FinishLayerByPanels(layers_[i], context, InputOf(i + 1));
         continue;
       }
       ForEachBlock(RowsOfProducts(), [&](int begin, int rows) {
@@ -190,7 +190,7 @@ class ForwardPass {
   }
 
   // FinishLayer with the norms on this thread's rows and its panels on the rows of all threads.
-  void FinishLayerByPanels(const LayerShape& layer, const Rows& context) {
+  void FinishLayerByPanels(const LayerShape& layer, const Rows& context, const StepInput& next) {
     const PackedAttention& attention = model_.attention[layer.attention];
     const PackedFfn& ffn = model_.ffn[layer.ffn];
     const Rows product = mine_.product.View(hidden_.width);
@@ -211,7 +211,7 @@ class ForwardPass {
     if (rows == 0) return;
     const Rows sum = mine_.product_sum.View(hidden_.width);
     workspace_.SumProducts(own_.begin, rows, sum);
-    steps_.BiasResidualLayerNorm(sum, ffn.bias, ffn.norm, hidden, rows);
+    steps_.BiasResidualLayerNorm(sum, ffn.bias, ffn.norm, hidden.For(next), rows);
   }
 
   void MultiplyPanel(const PackedFfnPanel& panel, const Rows& hidden, int rows,

@@ -242,6 +242,19 @@ TEST_P(CpuParity, Int8AgreesWithTheReference) {
   }
 }
 
+// Threads that share the panels of a float feed-forward leave the codes that the next layer reads.
+TEST(CpuSplit, PanelsLeaveTheNextLayerItsCodes) {
+  if (!ChooseCpuIsa(ParityIsa()).ok()) GTEST_SKIP() << "this host lacks " << ParityIsa();
+  ModelPackage package = RandomModel(ParityConfigs().at("ffn_panels"), 17);
+  StoreCodes(package, Stored::kAttention, 0);
+  const Batch batch = RandomBatch({37}, package.config, 5);
+  const auto outputs = [&](int threads) {
+    const std::unique_ptr<Backend> cpu = Cpu(threads);
+    return Outputs(*cpu, LoadInto(*cpu, package), batch);
+  };
+  ExpectNear(outputs(2), outputs(1), kInt8MedianBound, "2 threads");
+}
+
 // Where all products are own ones, few rows of large weights are shared by outputs.
 TEST(CpuSplit, SaysWhatTheThreadsDivided) {
   if (!ChooseCpuIsa(ParityIsa()).ok()) GTEST_SKIP() << "this host lacks " << ParityIsa();

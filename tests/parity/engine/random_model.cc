@@ -108,9 +108,10 @@ void StoreCodes(ModelPackage& package, Stored which, float input_scale) {
       products.push_back(linear);
   }
   for (FfnWeights& f : package.weights.ffn) {
+    if (which == Stored::kAttention) break;
     for (LinearWeights* linear : {&f.in, &f.out}) products.push_back(linear);
   }
-  for (size_t n = 0; n < products.size(); n += which == Stored::kAll ? 1 : 2) {
+  for (size_t n = 0; n < products.size(); n += which == Stored::kEverySecond ? 2 : 1) {
     LinearWeights& linear = *products[n];
     const std::vector<float> weight = ToF32(linear.weight);
     std::vector<int8_t>& codes = owner->codes.emplace_back();

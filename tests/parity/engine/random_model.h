@@ -17,9 +17,9 @@ ModelPackage RandomModel(const BertConfig& config, uint64_t seed,
                          WeightFormat format = WeightFormat::kF32);
 
 // Stores the encoder's products of `package`, which are f32, as 8-bit codes with scales: all of
-// them, or every second one. input_scale: 0 is dynamic; above 0 the n-th product gets input_scale *
-// (1 + n / 8), so that neighbours differ.
-enum class Stored { kAll, kEverySecond };
+// them, every second one, or those of attention. input_scale: 0 is dynamic; above 0 the n-th
+// product gets input_scale * (1 + n / 8), so that neighbours differ.
+enum class Stored { kAll, kEverySecond, kAttention };
 void StoreCodes(ModelPackage& package, Stored which, float input_scale);
 
 // A classifier with `num_layers` equal layers and one output.
