@@ -19,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ROOT / ".venv-cuda/cuda/bin"
+LIMIT_S = 1800  # of one program under one tool; racecheck is the slow one
 
 
 def binaries(listing: dict[str, Any]) -> list[str]:
