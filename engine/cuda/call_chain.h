@@ -15,7 +15,8 @@ namespace tailor::cuda {
 // Each call is checked.
 class CallChain {
  public:
-  explicit CallChain(Api* api) : api_(api) { Note(api_->Bind(), "choosing the device"); }
+  // The calling thread is bound to the device.
+  explicit CallChain(Api* api) : api_(api) {}
 
   void CopyToDevice(void* to, const void* from, size_t bytes) {
     if (is_ok() && bytes > 0) Note(api_->CopyToDevice(to, from, bytes), "copying to the device");

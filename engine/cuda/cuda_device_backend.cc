@@ -75,6 +75,7 @@ class CudaBackend final : public Backend {
     const DeviceModel& model = models_[cut.variant];
     TAILOR_RETURN_IF_ERROR(CheckBatch(batch, info_.limits, model.config, outputs));
     if (batch.num_sequences() == 0) return absl::OkStatus();
+    TAILOR_RETURN_IF_ERROR(ToStatus(api_->Bind(), "choosing the device"));
     absl::Status status = RunOnce(model, batch, outputs);
     if (absl::IsResourceExhausted(status)) status = RunSmaller(model, batch, outputs);
     TAILOR_RETURN_IF_ERROR(status);
