@@ -47,7 +47,8 @@ struct LoadedCut {
   std::vector<std::string> kernels;  // "attention.qkv 1152x384: brg:avx512_core", one a product
 };
 
-// Executes batches on one device. Owned by one worker and not thread-safe, except info().
+// Executes batches on one device. Owned by one worker and not thread-safe, except info() of which
+// Run may change the limits.
 // Load happens at start only. Everything that Run needs is allocated by Load or the constructor: a
 // warm Run allocates nothing.
 class Backend {
