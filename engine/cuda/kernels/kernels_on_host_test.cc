@@ -124,7 +124,18 @@ double NormBound(size_t columns) {
   return (static_cast<double>(columns) / 32 + 5 + 12) * 8 * kEpsilon;
 }
 
-TEST_P(CudaKernels, EmbedLayerNorm) {
+class CudaLayerNorms : public CudaKernels {
+ protected:
+  // What the next sum reads, and what products read.
+  void ExpectBoth(const std::vector<double>& expected, size_t columns,
+                  const std::vector<float>& residual, const Matrix& hidden) {
+    const auto bound = [=](size_t) { return NormBound(columns); };
+    ExpectClose(expected, residual, Element::kF32, bound, "residual " + std::to_string(columns));
+    ExpectClose(expected, hidden.values(), element(), bound, "hidden");
+  }
+};
+
+TEST_P(CudaLayerNorms, Embed) {
   for (const size_t columns : {1, 31, 60, 384, 768}) {
     for (const bool has_kinds : {true, false}) {
       const std::vector<int32_t> ids = {4, 0, 9, 9, 3, 7, 1};
@@ -160,15 +171,12 @@ TEST_P(CudaKernels, EmbedLayerNorm) {
                             .epsilon = 1e-2F,
                             .residual = residual.data(),
                             .hidden = hidden.data()});
-      const auto expected = Normalized(sums, columns, gamma, beta, 1e-2F);
-      const auto bound = [&](size_t) { return NormBound(columns); };
-      ExpectClose(expected, residual, Element::kF32, bound, "residual " + std::to_string(columns));
-      ExpectClose(expected, hidden.values(), element(), bound, "hidden");
+      ExpectBoth(Normalized(sums, columns, gamma, beta, 1e-2F), columns, residual, hidden);
     }
   }
 }
 
-TEST_P(CudaKernels, ResidualLayerNorm) {
+TEST_P(CudaLayerNorms, Residual) {
   for (const size_t columns : {1, 33, 77, 768, 1024}) {
     for (const bool has_product : {true, false}) {
       const size_t rows = 9;
@@ -194,10 +202,7 @@ TEST_P(CudaKernels, ResidualLayerNorm) {
                                .epsilon = 1e-2F,
                                .residual = residual.data(),
                                .hidden = hidden.data()});
-      const auto expected = Normalized(sums, columns, gamma, beta, 1e-2F);
-      const auto bound = [&](size_t) { return NormBound(columns); };
-      ExpectClose(expected, residual, Element::kF32, bound, "residual " + std::to_string(columns));
-      ExpectClose(expected, hidden.values(), element(), bound, "hidden");
+      ExpectBoth(Normalized(sums, columns, gamma, beta, 1e-2F), columns, residual, hidden);
     }
   }
 }
@@ -398,6 +403,8 @@ constexpr auto kName = [](const auto& test) {
   return test.param == Element::kF32 ? "f32" : test.param == Element::kF16 ? "f16" : "bf16";
 };
 INSTANTIATE_TEST_SUITE_P(Elements, CudaKernels,
+                         ::testing::Values(Element::kF32, Element::kF16, Element::kBf16), kName);
+INSTANTIATE_TEST_SUITE_P(Elements, CudaLayerNorms,
                          ::testing::Values(Element::kF32, Element::kF16, Element::kBf16), kName);
 INSTANTIATE_TEST_SUITE_P(Elements, CudaAttention,
                          ::testing::Values(Element::kF32, Element::kF16, Element::kBf16), kName);
